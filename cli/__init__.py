@@ -1,0 +1,1 @@
+"""The `cronfolio` command: thin, over core.app and HTTP."""

@@ -1,0 +1,104 @@
+"""One connection to Alpaca: alpaca-py's client with our own time-outs, our own retry policy and errors that say what to do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+from alpaca.common.exceptions import APIError
+from alpaca.common.rest import RESTClient
+from requests import RequestException, Response, Session
+from requests.adapters import HTTPAdapter
+from urllib3.util.retry import Retry
+
+from core.errors import BrokerRefused, BrokerUnavailable
+
+CONNECT_TIMEOUT_S = 3.05
+READ_TIMEOUT_S = 10.0
+
+RETRY_READS = Retry(
+    total=2,
+    backoff_factor=0.3,
+    status_forcelist=(429, 500, 502, 503, 504),
+    allowed_methods=frozenset({"GET"}),
+    raise_on_status=False,
+)
+"""Only GET is repeated here. An order is repeated by the executor alone, under the same client order id."""
+
+
+class AlpacaConnection:
+    """Requests to one of Alpaca's hosts. `calls` counts them by method and first path words.
+
+    alpaca-py has no time-out and repeats POST on 429 and 504; both are replaced on its session and switched off here.
+    """
+
+    def __init__(self, base_url: str, api_version: str, *, key: str, secret: str) -> None:
+        self._client = RESTClient(base_url, key, secret, api_version=api_version, raw_data=True)
+        self._client._retry = 0
+        self._client._session = self._session = _session()
+        self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
+        self._root = f"{base_url}/{api_version}"
+        self.calls: Counter[str] = Counter()
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
+        return self._answer("GET", path, params)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:
+        return self._answer("POST", path, body)
+
+    def delete(self, path: str) -> None:
+        self._answer("DELETE", path, None)
+
+    def get_bytes(self, path: str, params: Mapping[str, Any]) -> bytes:
+        """The undecoded body, for answers too large to pass through Python objects."""
+        self._count("GET", path)
+        try:
+            response = self._session.get(self._root + path, params=dict(params), headers=self._headers)
+        except RequestException as error:
+            raise BrokerUnavailable(f"GET {path} got no answer: {type(error).__name__}; try again") from error
+        if not response.ok:
+            raise _failure("GET", path, response.status_code, response.text)
+        return response.content
+
+    def _answer(self, method: str, path: str, data: Mapping[str, Any] | None) -> Any:
+        self._count(method, path)
+        try:
+            return self._client._request(method, path, None if data is None else dict(data))
+        except APIError as error:
+            raise _failure(method, path, error.status_code or 0, str(error)) from error
+        except RequestException as error:
+            raise BrokerUnavailable(f"{method} {path} got no answer: {type(error).__name__}") from error
+
+    def _count(self, method: str, path: str) -> None:
+        self.calls[f"{method} {path.split('?')[0]}"] += 1
+
+
+class _TimedAdapter(HTTPAdapter):
+    """Gives every request a time-out; `requests` has none of its own."""
+
+    def send(self, request: Any, **kwargs: Any) -> Response:  # type: ignore[override]
+        kwargs["timeout"] = (CONNECT_TIMEOUT_S, READ_TIMEOUT_S)
+        return super().send(request, **kwargs)
+
+
+def _session() -> Session:
+    session = Session()
+    session.trust_env = False
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, _TimedAdapter(max_retries=RETRY_READS))
+    return session
+
+
+def _failure(method: str, path: str, status: int, text: str) -> BrokerUnavailable | BrokerRefused:
+    """429 and 5xx leave us unsure; anything else is the broker's no."""
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = {}
+    code, message = (body.get("code"), body.get("message")) if isinstance(body, dict) else (None, None)
+    summary = f"{method} {path} answered {status}: {message or text[:200]}"
+    if status == 429 or status >= 500 or status == 0:
+        return BrokerUnavailable(summary)
+    return BrokerRefused(summary, status=status, code=code if isinstance(code, int) else None)

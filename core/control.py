@@ -1,0 +1,58 @@
+"""The trading mode in the store: read it, let a breaker or a person change it, never guess it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from core.documents import document, parsed
+from core.errors import BadFacts, BadRequest, Conflict
+from core.model.judgement import Mode, ModeState
+from core.ports import Absent, AtVersion, Document, Store, Write
+
+MODE_PATH = "control/mode"
+
+
+def mode_of(stored: Document | None, *, is_first_run: bool, as_of: datetime) -> ModeState:
+    """The mode in force. A missing or unreadable mode means REDUCING, except on an account's very first run.
+
+    A mode with a time limit lapses to ACTIVE.
+    """
+    if stored is None:
+        if is_first_run:
+            return ModeState(Mode.ACTIVE, "first run of this account", "cronfolio", as_of)
+        return ModeState(Mode.REDUCING, f"{MODE_PATH} is missing; set it with `cronfolio resume`", "cronfolio", as_of)
+    try:
+        state = parsed(ModeState, stored)
+    except BadFacts as error:
+        return ModeState(Mode.REDUCING, f"the mode is unreadable: {error}", "cronfolio", as_of)
+    if state.until is not None and state.until <= as_of:
+        return ModeState(Mode.ACTIVE, f"lapsed at {state.until:%Y-%m-%d %H:%M}: {state.reason}", state.by, state.until)
+    return state
+
+
+def mode_write(state: ModeState, account_id: str, version: str | None) -> Write:
+    """The write that puts a mode in force, if nobody changed it since it was read."""
+    require = Absent() if version is None else AtVersion(version)
+    return Write(MODE_PATH, document(state, account_id=account_id), require)
+
+
+def trip(store: Store, state: ModeState, account_id: str, version: str | None) -> bool:
+    """Put a breaker's mode in force; False when somebody changed the mode first, and then theirs stands."""
+    try:
+        store.commit([mode_write(state, account_id, version)])
+    except Conflict:
+        return False
+    return True
+
+
+def set_mode(store: Store, mode: Mode, *, reason: str, by: str, at: datetime) -> ModeState:
+    """A person's change of the mode. Give a reason: it is stored with the mode and shown on every receipt."""
+    if not reason.strip() or not by.strip():
+        raise BadRequest("a change of the trading mode needs a reason and a name")
+    (stored, books) = store.read([MODE_PATH, "books/current"])
+    account_id = next((str(doc.data["account_id"]) for doc in (books, stored) if doc is not None), "")
+    if not account_id:
+        raise BadRequest("no cycle has run yet, so there is no account to change the mode of; run one first")
+    state = ModeState(mode, reason, by, at)
+    store.commit([mode_write(state, account_id, None if stored is None else stored.version)])
+    return state

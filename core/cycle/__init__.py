@@ -1,0 +1,1 @@
+"""One cycle: claim, look, settle, decide, write the plan, act, settle, answer."""

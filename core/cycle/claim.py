@@ -1,0 +1,279 @@
+"""Claiming a cycle and the account's lease: at most one run decides and acts at a time, and none decides twice.
+
+    new --claim(owner, token+1)--> claimed --save_plan--> planned --finish--> done
+             ^                                   |
+             +------------ lease over -----------+   the next delivery resumes the saved plan
+
+Every write here carries the version that was read, so of two runs that race exactly one wins and the other stops. The
+lease outlives the function's timeout, so a run that lost it is a run the platform has already ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from core.control import MODE_PATH, mode_of, mode_write
+from core.cycle.world import CycleRequest
+from core.documents import SCHEMA_VERSION, parsed, plain
+from core.errors import BadFacts, Conflict, LeaseLost
+from core.model.judgement import Decision, ModeState
+from core.model.orders import Account
+from core.model.trades import Books
+from core.ports import Absent, AtVersion, Document, Store, Write
+
+LEASE_PATH = "leases/account"
+BOOKS_PATH = "books/current"
+UNIVERSE_PATH = "universe/current"
+LEASE_LENGTH = timedelta(seconds=180)
+"""Longer than a function's timeout (120 s) and the scheduler's attempt deadline (150 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The documents a cycle starts from, read in one round trip."""
+
+    mode: Document | None
+    lease: Document | None
+    cycle: Document | None
+    books: Document | None
+    universe: Document | None
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """The cycle was done before; this is its stored report."""
+
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Busy:
+    """Another run holds the account."""
+
+    owner: str
+    cycle_id: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The right to act, with the versions that prove it. `resumed`: an earlier delivery saved a plan."""
+
+    owner: str
+    token: int
+    account: Account
+    cycle: dict[str, Any]
+    cycle_path: str
+    cycle_version: str
+    lease_version: str
+    books: Books | None
+    books_version: str | None
+    mode: ModeState
+    mode_version: str
+    resumed: bool
+
+    @property
+    def planned_orders(self) -> tuple[str, ...]:
+        """The client order ids of the saved plan, in the order of sending."""
+        return tuple(self.cycle.get("plan", {}).get("client_order_ids", ()))
+
+    @property
+    def planned_cancels(self) -> tuple[str, ...]:
+        """The broker's ids of orders to cancel before sending."""
+        return tuple(self.cycle.get("plan", {}).get("cancel_order_ids", ()))
+
+
+def read(store: Store, request: CycleRequest) -> Stored:
+    return Stored(*store.read([MODE_PATH, LEASE_PATH, f"cycles/{request.cycle_id}", BOOKS_PATH, UNIVERSE_PATH]))
+
+
+def finished(stored: Stored) -> Replayed | None:
+    """The stored report of a cycle that is done, so that a repeated delivery costs nothing."""
+    if stored.cycle is None or stored.cycle.data.get("state") != "done":
+        return None
+    return Replayed(dict(stored.cycle.data["report"]))
+
+
+def claim(
+    store: Store,
+    stored: Stored,
+    request: CycleRequest,
+    account: Account,
+    *,
+    owner: str,
+    now: datetime,
+    revision: str,
+) -> Claim | Replayed | Busy:
+    """Take the cycle and the lease together, or say who has them. A lost race reads once more and then yields."""
+    for attempt in (stored, None):
+        current = attempt or read(store, request)
+        answer = finished(current) or _busy(current, now) or _superseded(current)
+        if answer is not None:
+            return answer
+        try:
+            return _take(store, current, request, account, owner, now, revision)
+        except Conflict:
+            continue
+    current = read(store, request)
+    return finished(current) or _busy(current, now) or Busy("another run", request.cycle_id, now)
+
+
+def held_mode(store: Store, held: Claim, now: datetime) -> ModeState:
+    """The mode as it is at this moment; `LeaseLost` if the lease is no longer this run's. Called before every order."""
+    mode, lease = store.read([MODE_PATH, LEASE_PATH])
+    if lease is None or lease.data.get("owner") != held.owner or lease.data.get("token") != held.token:
+        raise LeaseLost(f"run {held.owner} lost the account's lease before an order; nothing more was sent")
+    return mode_of(mode, is_first_run=False, as_of=now)
+
+
+def save_plan(
+    store: Store, held: Claim, decision: Decision, snapshot_blob: str, books: Books, writes: Sequence[Write]
+) -> Claim:
+    """Write the plan, the books that know its orders, and the order documents in one commit, before any order.
+
+    `LeaseLost` if anybody else wrote the cycle or the books first.
+    """
+    plan = {
+        "client_order_ids": [intent.client_order_id for intent in decision.intents],
+        "cancel_order_ids": list(decision.cancel_order_ids),
+        "intents": [f"{intent.purpose} {intent.symbol}: {intent.reason}" for intent in decision.intents],
+    }
+    cycle = {**held.cycle, "state": "planned", "plan": plan, "snapshot_blob": snapshot_blob}
+    batch = [
+        Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
+        Write(BOOKS_PATH, books_document(books), _as_version(held.books_version)),
+        *writes,
+    ]
+    try:
+        versions = store.commit(batch)
+    except Conflict as conflict:
+        raise LeaseLost(f"another run wrote first: {conflict}; this run sends nothing") from conflict
+    return replace(held, cycle=cycle, cycle_version=versions[0], books=books, books_version=versions[1])
+
+
+def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writes: list[Write], now: datetime) -> None:
+    """Store the report, mark the cycle done and free the lease, all in one commit.
+
+    Unchanged books are not rewritten, so an idle cycle writes two documents.
+    """
+    cycle = {**held.cycle, "state": "done", "finished_at": now, "report": report}
+    batch = [
+        Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
+        Write(LEASE_PATH, _lease(held.owner, held.token, held.cycle, now), AtVersion(held.lease_version)),
+        *writes,
+    ]
+    if held.books != books:
+        batch.append(Write(BOOKS_PATH, books_document(books), _as_version(held.books_version)))
+    try:
+        store.commit(batch)
+    except Conflict as conflict:
+        raise LeaseLost(f"another run wrote first: {conflict}; this run's report is not stored") from conflict
+
+
+def release(store: Store, held: Claim, now: datetime) -> None:
+    """Free the lease after a run that could not finish, so that the next delivery need not wait for it to end."""
+    lease = _lease(held.owner, held.token, held.cycle, now)
+    store.commit([Write(LEASE_PATH, lease, AtVersion(held.lease_version))])
+
+
+def books_document(books: Books) -> dict[str, Any]:
+    return {"schema_version": SCHEMA_VERSION, **plain(books)}
+
+
+def _busy(stored: Stored, now: datetime) -> Busy | None:
+    if stored.lease is None or stored.lease.data["expires_at"] <= now:
+        return None
+    lease = stored.lease.data
+    return Busy(str(lease["owner"]), str(lease["cycle_id"]), lease["expires_at"])
+
+
+def _superseded(stored: Stored) -> Replayed | None:
+    """A planned cycle that a later one has already settled must not act on its old plan."""
+    if stored.cycle is None or stored.cycle.data.get("state") != "planned" or stored.books is None:
+        return None
+    if stored.books.data.get("unfinished_cycle_id") == stored.cycle.data["cycle_id"]:
+        return None
+    return Replayed({"outcome": "superseded", "cycle_id": stored.cycle.data["cycle_id"]})
+
+
+def books_and_mode(stored: Stored, account: Account, now: datetime) -> tuple[Books | None, ModeState]:
+    """The stored books, None on an account's first run, and the mode in force; `BadFacts` for another account's books."""
+    books = None if stored.books is None else parsed(Books, stored.books)
+    if books is not None and books.account_id != account.account_id:
+        raise BadFacts(
+            f"the stored books belong to account {books.account_id}, the broker answers for {account.account_id}; "
+            "point CRONFOLIO_STATE at an empty store for a new account"
+        )
+    return books, mode_of(stored.mode, is_first_run=stored.books is None, as_of=now)
+
+
+def _take(
+    store: Store,
+    stored: Stored,
+    request: CycleRequest,
+    account: Account,
+    owner: str,
+    now: datetime,
+    revision: str,
+) -> Claim:
+    books, mode = books_and_mode(stored, account, now)
+    token = 1 if stored.lease is None else int(stored.lease.data["token"]) + 1
+    earlier = {} if stored.cycle is None else dict(stored.cycle.data)
+    cycle = {
+        "schema_version": SCHEMA_VERSION,
+        "account_id": account.account_id,
+        "cycle_id": request.cycle_id,
+        "module": request.module,
+        "started_at": now,
+        "state": "claimed",
+        **{name: earlier[name] for name in ("started_at", "state", "plan", "snapshot_blob") if name in earlier},
+        "owner": owner,
+        "token": token,
+        "deliveries": int(earlier.get("deliveries", 0)) + 1,
+        "revision": revision,
+    }
+    cycle_path = f"cycles/{request.cycle_id}"
+    lease = _lease(owner, token, cycle, now + LEASE_LENGTH)
+    batch = [
+        Write(cycle_path, cycle, _as_read(stored.cycle)),
+        Write(LEASE_PATH, lease, _as_read(stored.lease)),
+    ]
+    if stored.mode is None:
+        batch.append(mode_write(mode, account.account_id, None))
+    versions = store.commit(batch)
+    return Claim(
+        owner=owner,
+        token=token,
+        account=account,
+        cycle=cycle,
+        cycle_path=cycle_path,
+        cycle_version=versions[0],
+        lease_version=versions[1],
+        books=books,
+        books_version=None if stored.books is None else stored.books.version,
+        mode=mode,
+        mode_version=versions[2] if stored.mode is None else stored.mode.version,
+        resumed=cycle["state"] == "planned",
+    )
+
+
+def _lease(owner: str, token: int, cycle: dict[str, Any], expires_at: datetime) -> dict[str, Any]:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "account_id": cycle["account_id"],
+        "cycle_id": cycle["cycle_id"],
+        "owner": owner,
+        "token": token,
+        "expires_at": expires_at,
+    }
+
+
+def _as_read(stored: Document | None) -> Absent | AtVersion:
+    return _as_version(None if stored is None else stored.version)
+
+
+def _as_version(version: str | None) -> Absent | AtVersion:
+    return Absent() if version is None else AtVersion(version)

@@ -1,0 +1,132 @@
+"""From a decision to order records, and from what changed to the documents that people read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from core.cycle.claim import Claim
+from core.documents import document
+from core.execution.settle import Settlement
+from core.model.judgement import Decision
+from core.model.orders import Fill, OrderStatus
+from core.model.trades import ZERO, Books, OrderRecord, Trade
+from core.ports import Write
+
+
+def planned(decision: Decision, cycle_id: str, as_of: datetime) -> tuple[OrderRecord, ...]:
+    """A record for each intent, before anything is sent."""
+    return tuple(
+        OrderRecord(intent, cycle_id, as_of, OrderStatus.PLANNED, None, ZERO, ZERO, "") for intent in decision.intents
+    )
+
+
+def with_records(books: Books, records: Iterable[OrderRecord]) -> Books:
+    """The books with these order records added, or put in the place of their older state."""
+    merged = {record.client_order_id: record for record in (*books.unsettled, *records)}
+    return replace(books, unsettled=tuple(merged.values()))
+
+
+def abandoned(books: Books, cycle_id: str) -> tuple[Books, tuple[OrderRecord, ...]]:
+    """Close the records that another cycle planned and never sent.
+
+    They were just looked up and the broker does not know them; that cycle's lease is over, so it will not send them.
+    """
+    note = "never sent: its cycle ended before; a later cycle decided anew"
+    lost = tuple(
+        replace(record, status=OrderStatus.SKIPPED, note=note)
+        for record in books.unsettled
+        if record.cycle_id != cycle_id and record.status is OrderStatus.PLANNED
+    )
+    names = {record.client_order_id for record in lost}
+    kept = tuple(record for record in books.unsettled if record.client_order_id not in names)
+    return replace(books, unsettled=kept), lost
+
+
+def documents(
+    settlements: Sequence[Settlement], records: Sequence[OrderRecord], held: Claim, as_of: datetime
+) -> list[Write]:
+    """Every order, trade and fill that changed, one readable document each, and the day's equity on a new day."""
+    account_id = held.account.account_id
+    orders = {record.client_order_id: record for record in records}
+    trades: dict[str, Trade] = {}
+    writes = []
+    for settlement in settlements:
+        orders |= {record.client_order_id: record for record in settlement.orders}
+        trades |= {trade.trade_id: trade for trade in settlement.trades}
+        writes += [_fill_document(fill, account_id) for fill in settlement.new_fills]
+    writes += [_order_document(record, account_id) for record in orders.values()]
+    writes += [_trade_document(trade, account_id) for trade in trades.values()]
+    writes += [_tracker_document(record, account_id) for record in _newest_sent(orders.values())]
+    if held.books is None or held.books.marks.day != as_of.date():
+        writes.append(_equity_document(held, as_of))
+    return writes
+
+
+def _order_document(record: OrderRecord, account_id: str) -> Write:
+    intent = record.intent
+    fields = {
+        "client_order_id": record.client_order_id,
+        "order_id": record.order_id,
+        "status": record.status,
+        "symbol": intent.symbol,
+        "side": intent.side,
+        "purpose": intent.purpose,
+        "quantity": intent.quantity,
+        "filled_quantity": record.filled_quantity,
+        "order_type": intent.order_type,
+        "time_in_force": intent.time_in_force,
+        "limit_price": intent.limit_price,
+        "strategy": intent.strategy,
+        "reason": intent.reason,
+        "note": record.note,
+        "cycle_id": record.cycle_id,
+        "created_at": record.planned_at,
+    }
+    return Write(f"orders/{record.client_order_id}", document(fields, account_id=account_id))
+
+
+def _trade_document(trade: Trade, account_id: str) -> Write:
+    figures: dict[str, Any] = {
+        "outcome": trade.outcome,
+        "open_quantity": trade.open_quantity,
+        "cost_usd": trade.cost_usd,
+        "fees_usd": trade.fees_usd,
+        "realised_usd": trade.realised_usd,
+        "fees_are_posted": trade.fees_are_posted,
+        "closed_at": trade.closed_at,
+    }
+    return Write(f"trades/{trade.trade_id}", document(trade, account_id=account_id, **figures))
+
+
+def _fill_document(fill: Fill, account_id: str) -> Write:
+    return Write(f"trade_history_details/{fill.fill_id}", document(fill, account_id=account_id))
+
+
+def _newest_sent(records: Iterable[OrderRecord]) -> tuple[OrderRecord, ...]:
+    """The latest record of each symbol that reached the broker."""
+    sent = sorted((record for record in records if record.order_id), key=lambda record: record.planned_at)
+    return tuple({record.intent.symbol: record for record in sent}.values())
+
+
+def _tracker_document(record: OrderRecord, account_id: str) -> Write:
+    """For people: when a symbol was last ordered. The rules themselves read the broker's own list of orders."""
+    intent = record.intent
+    fields = {
+        "symbol": intent.symbol,
+        "last_order_at": record.planned_at,
+        "last_side": intent.side,
+        "last_purpose": intent.purpose,
+        "last_client_order_id": record.client_order_id,
+        "last_status": record.status,
+    }
+    name = intent.symbol.replace("/", "-")
+    return Write(f"trade_history_tracker/{name}", document(fields, account_id=account_id))
+
+
+def _equity_document(held: Claim, as_of: datetime) -> Write:
+    account = held.account
+    fields = {"at": as_of, "equity_usd": account.equity_usd, "cash_usd": account.cash_usd}
+    return Write(f"equity/{as_of.date()}", document(fields, account_id=account.account_id))

@@ -1,0 +1,184 @@
+"""The cycle itself. Read it top to bottom; each step is safe to repeat, and recovery is the normal path."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import structlog
+
+from core.control import trip
+from core.cycle import claim as claiming
+from core.cycle.evidence import save_evidence
+from core.cycle.look import BrokerFacts, broker_facts, market_facts
+from core.cycle.receipt import receipt
+from core.cycle.records import abandoned, documents, planned, with_records
+from core.cycle.universe import universe
+from core.cycle.world import CycleRequest, World
+from core.decide import decide
+from core.errors import Conflict, CronfolioError, Unsure
+from core.execution.executor import act, cancel
+from core.execution.opening import opened_books
+from core.execution.settle import Settlement, needs_activities, settle
+from core.model.judgement import ModeState
+from core.model.orders import Account, Order
+from core.model.trades import Books, OrderRecord
+from core.modules import MODULES
+from core.ports import Write
+from core.risk.marks import marked
+
+log = structlog.get_logger()
+
+Now = Callable[[], datetime]
+
+
+def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
+    """Run one cycle and give its receipt; a delivery that was done before gives the stored one.
+
+    `Unsure`: something gave no answer; deliver again, and the cycle goes on where it stopped.
+    """
+    with world.timed("claim"):
+        stored = claiming.read(world.store, request)
+        done = claiming.finished(stored)
+        if done is not None:
+            return {**done.report, "outcome": "replayed"}
+        as_of = world.broker.clock().at
+        now = _running_clock(world, as_of)
+        account = world.broker.account()
+        if request.dry_run or not world.settings.execution_enabled:
+            return _dry_run(world, request, stored, account, as_of)
+        held = claiming.claim(
+            world.store,
+            stored,
+            request,
+            account,
+            owner=world.owner,
+            now=as_of,
+            revision=world.settings.k_revision,
+        )
+    if isinstance(held, claiming.Replayed):
+        return {"outcome": "replayed", **held.report}
+    if isinstance(held, claiming.Busy):
+        until = held.until.isoformat()
+        return {"outcome": "busy", "cycle_id": request.cycle_id, "held_by": held.cycle_id, "until": until}
+    try:
+        return _claimed_cycle(world, request, stored, held, as_of, now)
+    except CronfolioError:
+        _release(world, held, now())
+        raise
+
+
+def _claimed_cycle(
+    world: World,
+    request: CycleRequest,
+    stored: claiming.Stored,
+    held: claiming.Claim,
+    as_of: datetime,
+    now: Now,
+) -> dict[str, Any]:
+    facts, past = _settle_past(world, held.account, held.books, held.mode, as_of)
+    books, lost = abandoned(past.books, request.cycle_id)
+    writes: list[Write] = []
+    decision = None
+    if not held.resumed:
+        with world.timed("look"):
+            assets, writes = universe(world, stored.universe, held.account.account_id, as_of)
+            snapshot = market_facts(world, request, facts, books, held.mode, assets, as_of)
+        with world.timed("decide"):
+            decision = decide(snapshot, MODULES[request.module])
+        if decision.breaker is not None:
+            trip(world.store, decision.breaker, held.account.account_id, held.mode_version)
+        if decision.intents:
+            with world.timed("plan"):
+                blob = save_evidence(world.blobs, snapshot)
+                plan = planned(decision, request.cycle_id, as_of)
+                books = replace(with_records(books, plan), unfinished_cycle_id=request.cycle_id)
+                held = claiming.save_plan(
+                    world.store, held, decision, blob, books, documents((past,), plan, held, as_of)
+                )
+    with world.timed("act"):
+        records = _act(world, request, held, facts, books, now)
+    with world.timed("settle"):
+        present = _settle_present(world, with_records(books, records), records, as_of)
+    with world.timed("finish"):
+        books = replace(present.books, unfinished_cycle_id=None)
+        mode = decision.breaker if decision is not None and decision.breaker is not None else held.mode
+        sent = (*lost, *records)
+        report = receipt(world.settings, request, facts, mode, decision, (past, present), sent, books)
+        changed = documents((past, present), sent, held, as_of)
+        claiming.finish(world.store, held, report, books, [*writes, *changed], now())
+    log.info("cycle_done", cycle_id=request.cycle_id, orders=len(records), equity_usd=str(held.account.equity_usd))
+    return report
+
+
+def _settle_past(
+    world: World, account: Account, books: Books | None, mode: ModeState, as_of: datetime
+) -> tuple[BrokerFacts, Settlement]:
+    """What the broker says now, and the books brought up to it; an account met for the first time gets new books."""
+    with world.timed("look"):
+        facts = broker_facts(world, as_of, account, books)
+    with world.timed("settle"):
+        current = books or opened_books(account, facts.positions, as_of)
+        past = settle(current, facts.orders, facts.activities, as_of=as_of, costs=world.settings.limits.costs)
+        marks = marked(past.books.marks, account.equity_usd, as_of, mode)
+        return facts, replace(past, books=replace(past.books, marks=marks))
+
+
+def _act(
+    world: World, request: CycleRequest, held: claiming.Claim, facts: BrokerFacts, books: Books, now: Now
+) -> tuple[OrderRecord, ...]:
+    """Carry out what this cycle planned, in the plan's order; nothing when it planned nothing."""
+    plan = {record.client_order_id: record for record in books.unsettled if record.cycle_id == request.cycle_id}
+    if not plan:
+        return ()
+    cancel(held.planned_cancels, world.broker)
+    return act(
+        [plan[name] for name in held.planned_orders if name in plan],
+        broker=world.broker,
+        known={order.client_order_id: order for order in facts.orders},
+        resumed=held.resumed,
+        guard=lambda: claiming.held_mode(world.store, held, now()),
+        now=now,
+    )
+
+
+def _settle_present(world: World, books: Books, records: tuple[OrderRecord, ...], as_of: datetime) -> Settlement:
+    """Book what filled at once. What fills later belongs to the next run; nothing is waited for longer than configured."""
+    orders: tuple[Order, ...] = ()
+    if world.settings.settle_wait_s > 0 and any(not record.status.is_terminal for record in records):
+        world.wait(world.settings.settle_wait_s)
+        orders = world.broker.orders(since=as_of)
+    activities = None
+    if needs_activities(books, orders, as_of):
+        activities = world.broker.activities(since=books.seen_since)
+    return settle(books, orders, activities, as_of=as_of, costs=world.settings.limits.costs)
+
+
+def _dry_run(
+    world: World, request: CycleRequest, stored: claiming.Stored, account: Account, as_of: datetime
+) -> dict[str, Any]:
+    """Look and decide as always, send and store nothing."""
+    books, mode = claiming.books_and_mode(stored, account, as_of)
+    facts, past = _settle_past(world, account, books, mode, as_of)
+    assets, _ = universe(world, stored.universe, account.account_id, as_of)
+    snapshot = market_facts(world, request, facts, past.books, mode, assets, as_of)
+    decision = decide(snapshot, MODULES[request.module])
+    plan = planned(decision, request.cycle_id, as_of)
+    report = receipt(world.settings, request, facts, mode, decision, (past,), plan, past.books)
+    return {**report, "outcome": "dry_run"}
+
+
+def _running_clock(world: World, broker_time: datetime) -> Now:
+    """The broker's time, moving on with this process's monotonic clock."""
+    started_s = world.elapsed_s()
+    return lambda: broker_time + timedelta(seconds=world.elapsed_s() - started_s)
+
+
+def _release(world: World, held: claiming.Claim, at: datetime) -> None:
+    """Let the next delivery start at once; if even that fails, it starts when the lease ends."""
+    try:
+        claiming.release(world.store, held, at)
+    except (Unsure, Conflict) as error:
+        log.warning("lease_not_released", cycle_id=held.cycle["cycle_id"], owner=held.owner, error=str(error))

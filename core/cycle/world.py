@@ -1,0 +1,41 @@
+"""What a cycle is asked to do and what it may touch, handed in by the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from core.ports import Blobs, Broker, MarketData, Store
+from core.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRequest:
+    """`cycle_id` is the same for every delivery of one scheduled run."""
+
+    cycle_id: str
+    module: str
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """The ports and the few facts of this instance. `elapsed_s` is monotonic; `wait` pauses for that many seconds."""
+
+    store: Store
+    blobs: Blobs
+    broker: Broker
+    data: MarketData
+    settings: Settings
+    owner: str
+    elapsed_s: Callable[[], float]
+    wait: Callable[[float], None]
+    timings_ms: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        """Add the time spent inside to the stage's total."""
+        started_s = self.elapsed_s()
+        yield
+        self.timings_ms[stage] = self.timings_ms.get(stage, 0.0) + (self.elapsed_s() - started_s) * 1000

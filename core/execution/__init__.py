@@ -1,0 +1,1 @@
+"""Orders sent exactly once, and fills booked exactly once."""

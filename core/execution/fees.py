@@ -1,0 +1,119 @@
+"""Fees: accrued at the fill, because the broker takes them at once, and made exact when it posts them at the day's end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import date
+from decimal import ROUND_HALF_UP, Decimal
+
+from core.model.limits import Costs
+from core.model.orders import FeePosting, Fill, Side
+from core.model.trades import BookedFill, Trade
+
+ZERO = Decimal(0)
+COIN_STEP = Decimal("0.000000001")
+
+Bucket = tuple[str, Side, date]
+Place = tuple[str, int]
+"""A fill's place in the books: the trade's id and the index among its entries or exits."""
+
+
+def accrued_fee(fill: Fill, costs: Costs) -> tuple[Decimal, Decimal]:
+    """(coins, dollars) a crypto fill costs at the taker rate: coins of what was bought, dollars of what was sold."""
+    if fill.side is Side.BUY:
+        return (fill.quantity * costs.taker_fee_frac).quantize(COIN_STEP, ROUND_HALF_UP), ZERO
+    return ZERO, fill.quantity * fill.price * costs.taker_fee_frac
+
+
+def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> tuple[set[str], Decimal]:
+    """Replace accruals by what was posted, in place; returns the trades touched and the correction of cash.
+
+    The broker names no order with a fee, only symbol and day, so fees meet the day's fills of the same symbol and side:
+    one to one in time order when their number agrees, else in proportion to the accruals.
+    """
+    touched: set[str] = set()
+    correction = ZERO
+    for bucket, posted in _grouped(postings).items():
+        fills = _unposted(trades, bucket)
+        by_fill: dict[str, list[Place]] = {}
+        for place in fills:
+            by_fill.setdefault(_at(trades, place, bucket[1]).fill_id, []).append(place)
+        shares = _shares(trades, by_fill, posted, bucket[1])
+        for places, amount in zip(by_fill.values(), shares, strict=True):
+            for place, part in zip(places, _split(trades, places, amount, bucket[1]), strict=True):
+                before = _at(trades, place, bucket[1])
+                _put(trades, place, bucket[1], _with_fee(before, part, bucket[1]))
+                correction += before.fee_usd - (part if bucket[1] is Side.SELL else ZERO)
+                touched.add(place[0])
+    return touched, correction
+
+
+def _grouped(postings: Iterable[FeePosting]) -> dict[Bucket, list[FeePosting]]:
+    groups: dict[Bucket, list[FeePosting]] = {}
+    for posting in sorted(postings, key=lambda posting: posting.fee_id):
+        groups.setdefault((posting.symbol, posting.side, posting.day), []).append(posting)
+    return groups
+
+
+def _unposted(trades: dict[str, Trade], bucket: Bucket) -> list[Place]:
+    """The places of the bucket's fills without a posted fee, in time order."""
+    symbol, side, day = bucket
+    found = [
+        (fill.at, fill.fill_id, trade.trade_id, index)
+        for trade in trades.values()
+        if trade.symbol == symbol
+        for index, fill in enumerate(_side(trade, side))
+        if not fill.fee_is_posted and fill.at.date() == day
+    ]
+    return [(trade_id, index) for _, _, trade_id, index in sorted(found)]
+
+
+def _shares(
+    trades: dict[str, Trade], by_fill: dict[str, list[Place]], posted: Sequence[FeePosting], side: Side
+) -> list[Decimal]:
+    """What each fill really cost, in coins (buys) or dollars (sales)."""
+    amounts = [posting.quantity if side is Side.BUY else posting.amount_usd for posting in posted]
+    if len(amounts) == len(by_fill):
+        return amounts
+    accrued = [sum((_fee(_at(trades, place, side), side) for place in places), ZERO) for places in by_fill.values()]
+    return _in_proportion(sum(amounts, ZERO), accrued)
+
+
+def _split(trades: dict[str, Trade], places: Sequence[Place], amount: Decimal, side: Side) -> list[Decimal]:
+    """One fill's fee over the trades it closed, by quantity."""
+    return _in_proportion(amount, [_at(trades, place, side).quantity for place in places])
+
+
+def _in_proportion(amount: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
+    """Parts of `amount` by weight that add up to it exactly."""
+    total = sum(weights, ZERO)
+    if not weights or total == 0:
+        return [amount / len(weights)] * len(weights) if weights else []
+    parts = [amount * weight / total for weight in weights[:-1]]
+    return [*parts, amount - sum(parts, ZERO)]
+
+
+def _side(trade: Trade, side: Side) -> tuple[BookedFill, ...]:
+    return trade.entries if side is Side.BUY else trade.exits
+
+
+def _at(trades: dict[str, Trade], place: Place, side: Side) -> BookedFill:
+    return _side(trades[place[0]], side)[place[1]]
+
+
+def _put(trades: dict[str, Trade], place: Place, side: Side, fill: BookedFill) -> None:
+    trade = trades[place[0]]
+    fills = list(_side(trade, side))
+    fills[place[1]] = fill
+    trades[place[0]] = replace(trade, entries=tuple(fills)) if side is Side.BUY else replace(trade, exits=tuple(fills))
+
+
+def _fee(fill: BookedFill, side: Side) -> Decimal:
+    return fill.fee_quantity if side is Side.BUY else fill.fee_usd
+
+
+def _with_fee(fill: BookedFill, amount: Decimal, side: Side) -> BookedFill:
+    if side is Side.BUY:
+        return replace(fill, fee_quantity=amount, fee_is_posted=True)
+    return replace(fill, fee_usd=amount, fee_is_posted=True)

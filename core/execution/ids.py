@@ -1,0 +1,26 @@
+"""The client order id: the same plan always gives the same id, so the broker itself refuses a second copy."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from datetime import datetime
+
+from core.model.orders import Purpose
+
+MAX_LENGTH = 48
+
+
+def client_order_id(
+    account_id: str, cycle_id: str, as_of: datetime, symbol: str, purpose: Purpose, attempt: int = 1
+) -> str:
+    """`BTCUSD-entry-20190102-1-k3x9q2ma`: symbol, purpose, day, attempt and a digest of account and cycle.
+
+    An account takes an id once and for ever; 40 bits of digest keep the cycles of one day apart.
+    """
+    digest = hashlib.sha256(f"{account_id}\n{cycle_id}".encode()).digest()
+    tail = base64.b32encode(digest[:5]).decode().lower()
+    name = f"{symbol.replace('/', '')}-{purpose}-{as_of:%Y%m%d}-{attempt}-{tail}"
+    if len(name) > MAX_LENGTH:
+        raise ValueError(f"client order id {name} has {len(name)} characters, at most {MAX_LENGTH}; shorten the symbol")
+    return name

@@ -1,0 +1,27 @@
+"""Features: what the indicators say, one named column each, aligned with the bars they come from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import isfinite
+
+from core.model.bars import FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Features:
+    """Named (n_symbols, n_bars) float64 arrays; NaN while warming up or where a fact is missing."""
+
+    symbols: tuple[str, ...]
+    columns: dict[str, FloatArray]
+
+    def __getitem__(self, name: str) -> FloatArray:
+        return self.columns[name]
+
+    def latest(self, symbol: str) -> dict[str, float]:
+        """The newest value of each feature of one symbol that is available; empty for an unknown symbol."""
+        if symbol not in self.symbols:
+            return {}
+        row = self.symbols.index(symbol)
+        newest = {name: float(values[row, -1]) for name, values in self.columns.items()}
+        return {name: value for name, value in newest.items() if isfinite(value)}

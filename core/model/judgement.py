@@ -1,0 +1,131 @@
+"""From facts to a decision: snapshot, opinion, opportunity, target, refusal, decision."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from core.model.bars import Bars
+from core.model.features import Features
+from core.model.limits import Limits
+from core.model.market import Asset, Quote
+from core.model.orders import Account, Order, OrderIntent, Position, Purpose
+from core.model.trades import Books
+
+
+class Mode(StrEnum):
+    """ACTIVE: entries and exits. REDUCING: exits only. HALTED: nothing but the emergency endpoint."""
+
+    ACTIVE = "ACTIVE"
+    REDUCING = "REDUCING"
+    HALTED = "HALTED"
+
+
+@dataclass(frozen=True, slots=True)
+class ModeState:
+    """The trading mode in force, and why. `until` None lasts until a person changes it."""
+
+    mode: Mode
+    reason: str
+    by: str
+    at: datetime
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A rule said no: a result that is recorded, not an error."""
+
+    symbol: str
+    rule: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Opinion:
+    """A strategy's view of a symbol. `score` is in [-1, 1] and averages zero where prices have no drift."""
+
+    symbol: str
+    source: str
+    score: float
+    reason: str
+
+    @property
+    def confidence(self) -> float:
+        return (1.0 + self.score) / 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Opportunity:
+    """A possible trade: an entry that pays at most `limit_price`, or an exit of `quantity`."""
+
+    symbol: str
+    purpose: Purpose
+    strategy: str
+    confidence: float
+    reason: str
+    reference_price: Decimal
+    limit_price: Decimal | None = None
+    quantity: Decimal | None = None
+    stop_price: Decimal | None = None
+    target_price: Decimal | None = None
+    size_factor: Decimal = Decimal(1)
+    daily_volume_usd: float | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A size we want for an opportunity, and which limit set it."""
+
+    opportunity: Opportunity
+    quantity: Decimal
+    limited_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolView:
+    """What was seen of one symbol: the facts a person needs to follow the decision."""
+
+    symbol: str
+    facts: Mapping[str, float | str]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """All facts of one moment. The judgement sees this and nothing else.
+
+    `orders`: open, or submitted within the last day. `gaps`: facts that could not be had, by symbol.
+    """
+
+    cycle_id: str
+    module: str
+    as_of: datetime
+    mode: ModeState
+    account: Account
+    positions: tuple[Position, ...]
+    orders: tuple[Order, ...]
+    assets: Mapping[str, Asset]
+    bars: Bars
+    features: Features
+    quotes: Mapping[str, Quote]
+    books: Books
+    limits: Limits
+    gaps: tuple[Refusal, ...]
+
+    def position(self, symbol: str) -> Position | None:
+        return next((position for position in self.positions if position.symbol == symbol), None)
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What to do: intents with exits first, orders to cancel before them, every refusal, and a breaker if one tripped."""
+
+    intents: tuple[OrderIntent, ...]
+    cancel_order_ids: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
+    views: tuple[SymbolView, ...]
+    breaker: ModeState | None

@@ -1,0 +1,79 @@
+"""Facts about the market: asset classes, assets, quotes, the broker's clock and bar lengths."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+
+class AssetClass(StrEnum):
+    CRYPTO = "crypto"
+    STOCK = "us_equity"
+    OPTION = "us_option"
+
+
+class Timeframe(StrEnum):
+    """Bar lengths by Alpaca's names."""
+
+    DAY = "1Day"
+    HOUR_4 = "4Hour"
+    HOUR_1 = "1Hour"
+    MINUTE_15 = "15Min"
+    MINUTE_5 = "5Min"
+
+    @property
+    def length(self) -> timedelta:
+        return _LENGTHS[self]
+
+
+_LENGTHS = {
+    Timeframe.DAY: timedelta(days=1),
+    Timeframe.HOUR_4: timedelta(hours=4),
+    Timeframe.HOUR_1: timedelta(hours=1),
+    Timeframe.MINUTE_15: timedelta(minutes=15),
+    Timeframe.MINUTE_5: timedelta(minutes=5),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The broker's time, and whether the stock market is open."""
+
+    at: datetime
+    stocks_open: bool
+    next_open: datetime
+    next_close: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Asset:
+    """What the broker says can be traded and in which steps. Crypto symbols are `BTC/USD`."""
+
+    symbol: str
+    asset_class: AssetClass
+    tradable: bool
+    fractionable: bool
+    min_order_quantity: Decimal
+    quantity_increment: Decimal
+    price_increment: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """The best bid and ask, and when they were true."""
+
+    symbol: str
+    bid: Decimal
+    ask: Decimal
+    as_of: datetime
+
+    @property
+    def mid(self) -> Decimal:
+        return (self.bid + self.ask) / 2
+
+    @property
+    def spread_frac(self) -> float:
+        """(ask - bid) / mid."""
+        return float((self.ask - self.bid) / self.mid)

@@ -1,0 +1,192 @@
+"""The books: fills booked into trades that link entry and exit, and the working set a cycle needs of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from enum import StrEnum
+
+from core.model.market import AssetClass
+from core.model.orders import OrderIntent, OrderStatus
+
+ZERO = Decimal(0)
+
+
+class Outcome(StrEnum):
+    """What a trade came to. An executed entry is `open`, never a success."""
+
+    OPEN = "open"
+    PROFITABLE = "profitable"
+    UNPROFITABLE = "unprofitable"
+
+
+@dataclass(frozen=True, slots=True)
+class BookedFill:
+    """A fill, or the share of one, as it stands in a trade.
+
+    The fee is either coins taken from a buy or dollars taken from a sale; it is an accrual until the broker posts it.
+    """
+
+    fill_id: str
+    client_order_id: str
+    quantity: Decimal
+    price: Decimal
+    at: datetime
+    fee_quantity: Decimal
+    fee_usd: Decimal
+    fee_is_posted: bool
+
+    @property
+    def gross_usd(self) -> Decimal:
+        return self.quantity * self.price
+
+    @property
+    def fee_value_usd(self) -> Decimal:
+        """The fee in dollars; coins are valued at the fill's own price."""
+        return self.fee_usd + self.fee_quantity * self.price
+
+
+@dataclass(frozen=True, slots=True)
+class Trade:
+    """One entry order's position, from its first fill to its last exit. Lots are the trades of a symbol, first in first out.
+
+    unit cost = entry cost / coins received after the fee; realised = sold * price - dollar fees - sold * unit cost.
+    """
+
+    trade_id: str
+    symbol: str
+    asset_class: AssetClass
+    strategy: str
+    opened_at: datetime
+    entries: tuple[BookedFill, ...]
+    exits: tuple[BookedFill, ...]
+    stop_price: Decimal | None
+    target_price: Decimal | None
+    exit_reason: str
+    features: Mapping[str, float]
+    cycle_id: str
+
+    @property
+    def acquired_quantity(self) -> Decimal:
+        return sum((fill.quantity - fill.fee_quantity for fill in self.entries), ZERO)
+
+    @property
+    def sold_quantity(self) -> Decimal:
+        return sum((fill.quantity for fill in self.exits), ZERO)
+
+    @property
+    def open_quantity(self) -> Decimal:
+        return self.acquired_quantity - self.sold_quantity
+
+    @property
+    def is_open(self) -> bool:
+        return self.open_quantity > 0
+
+    @property
+    def fees_are_posted(self) -> bool:
+        return all(fill.fee_is_posted for fill in (*self.entries, *self.exits))
+
+    @property
+    def cost_usd(self) -> Decimal:
+        return sum((fill.gross_usd for fill in self.entries), ZERO)
+
+    @property
+    def unit_cost_usd(self) -> Decimal:
+        return self.cost_usd / self.acquired_quantity
+
+    @property
+    def fees_usd(self) -> Decimal:
+        return sum((fill.fee_value_usd for fill in (*self.entries, *self.exits)), ZERO)
+
+    @property
+    def realised_usd(self) -> Decimal:
+        """Profit of what was sold, net of every fee."""
+        if not self.exits:
+            return ZERO
+        proceeds = sum((fill.gross_usd - fill.fee_usd for fill in self.exits), ZERO)
+        return proceeds - self.sold_quantity * self.unit_cost_usd
+
+    @property
+    def closed_at(self) -> datetime | None:
+        return self.exits[-1].at if self.exits and not self.is_open else None
+
+    @property
+    def outcome(self) -> Outcome:
+        if self.is_open:
+            return Outcome.OPEN
+        return Outcome.PROFITABLE if self.realised_usd > 0 else Outcome.UNPROFITABLE
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRecord:
+    """An order of ours as we know it: the intent, the cycle that meant it, and how far the broker got."""
+
+    intent: OrderIntent
+    cycle_id: str
+    planned_at: datetime
+    status: OrderStatus
+    order_id: str | None
+    filled_quantity: Decimal
+    booked_quantity: Decimal
+    note: str
+
+    @property
+    def client_order_id(self) -> str:
+        return self.intent.client_order_id
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing more can come of it: terminal, and every filled unit is in the books."""
+        return self.status.is_terminal and self.booked_quantity == self.filled_quantity
+
+
+@dataclass(frozen=True, slots=True)
+class TrackRecord:
+    """Totals over trades that are closed with their fees posted."""
+
+    closed_trades: int
+    winning_trades: int
+    realised_usd: Decimal
+    fees_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class EquityMarks:
+    """Equity to measure losses against: the month's first, and the highest since `peak_since`. `day` was the last seen."""
+
+    day: date
+    month_start_usd: Decimal
+    peak_usd: Decimal
+    peak_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The working set of one account: all that a cycle must remember, bounded in size.
+
+    `trades`: open, or closed but waiting for posted fees. `unsettled`: orders that may still fill.
+    `seen_ids`: broker activities already booked, from `seen_since` on.
+    """
+
+    account_id: str
+    opened_on: date
+    starting_cash_usd: Decimal
+    cash_usd: Decimal
+    trades: tuple[Trade, ...]
+    unsettled: tuple[OrderRecord, ...]
+    seen_since: datetime
+    seen_ids: frozenset[str]
+    record: TrackRecord
+    marks: EquityMarks
+    unfinished_cycle_id: str | None
+
+    @property
+    def open_trades(self) -> tuple[Trade, ...]:
+        return tuple(trade for trade in self.trades if trade.is_open)
+
+    @property
+    def awaits_broker(self) -> bool:
+        """Whether activities must be read: an order may have filled, or a fee is not posted yet."""
+        return bool(self.unsettled) or any(not trade.fees_are_posted for trade in self.trades)

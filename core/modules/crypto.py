@@ -1,0 +1,270 @@
+"""Crypto: open all day, long or flat, never on margin, with no stop orders at the broker, so every cycle watches the exits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
+from math import isfinite
+
+import numpy as np
+
+from core.data.sessions import session_at
+from core.execution.ids import client_order_id
+from core.model.bars import as_datetime64
+from core.model.judgement import Opinion, Opportunity, Refusal, Snapshot, SymbolView, Target
+from core.model.market import AssetClass, Quote
+from core.model.orders import OrderIntent, OrderType, Position, Purpose, Side, TimeInForce
+from core.model.trades import Trade
+from core.risk import edge, exits
+from core.risk.allocation import crypto_share_frac
+from core.strategies import STRATEGIES
+from core.units import ceil_to, decimal_from_float, floor_to
+
+ENTRY_LIFETIME = timedelta(minutes=4)
+TRIM_TOLERANCE = Decimal("1.05")
+
+
+class Crypto:
+    """The crypto module; it holds no state."""
+
+    asset_class = AssetClass.CRYPTO
+
+    def analyze_opportunities(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
+        """The best strategy's view of each symbol that is not held or ordered, where it clears threshold and costs."""
+        answers = [_entry(snapshot, symbol) for symbol in snapshot.assets]
+        entries = [answer for answer in answers if isinstance(answer, Opportunity)]
+        refusals = [answer for answer in answers if isinstance(answer, Refusal)]
+        return (*sorted(entries, key=lambda entry: (-entry.confidence, entry.symbol)), *refusals)
+
+    def monitor_positions(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
+        held = [position for position in snapshot.positions if position.asset_class is self.asset_class]
+        closing = [answer for position in held if (answer := _exit(snapshot, position)) is not None]
+        leaving = {answer.symbol for answer in closing}
+        staying = [position for position in held if position.symbol not in leaving]
+        share, reason = self.class_share_frac(snapshot)
+        return (*closing, *_trims(snapshot, staying, share, reason))
+
+    def plan_trades(self, targets: Sequence[Target], snapshot: Snapshot) -> tuple[OrderIntent, ...]:
+        return tuple(_intent(target, snapshot) for target in targets)
+
+    def class_share_frac(self, snapshot: Snapshot) -> tuple[Decimal, str]:
+        month_change = snapshot.account.equity_usd / snapshot.books.marks.month_start_usd - 1
+        return crypto_share_frac(snapshot.books.record, month_change)
+
+    def day_ends_at(self, snapshot: Snapshot) -> datetime:
+        return datetime.combine(snapshot.as_of.date() + timedelta(days=1), time(), UTC)
+
+    def views(self, snapshot: Snapshot) -> tuple[SymbolView, ...]:
+        symbols = dict.fromkeys((*snapshot.assets, *(position.symbol for position in snapshot.positions)))
+        return tuple(_view(snapshot, symbol) for symbol in symbols)
+
+
+def opinions(snapshot: Snapshot, symbol: str) -> tuple[Opinion, ...]:
+    """Every strategy's view of a symbol; a strategy without its features has none."""
+    if symbol not in snapshot.features.symbols:
+        return ()
+    row = snapshot.features.symbols.index(symbol)
+    views = []
+    for strategy in STRATEGIES:
+        score = float(strategy.score(snapshot.features)[row, -1])
+        if isfinite(score):
+            views.append(Opinion(symbol, strategy.name, score, f"{strategy.name} score {score:+.2f}"))
+    return tuple(views)
+
+
+def fresh_quote(snapshot: Snapshot, symbol: str) -> Quote | Refusal:
+    """The symbol's quote if it is young and tight enough to open risk on."""
+    signals = snapshot.limits.signals
+    quote = snapshot.quotes.get(symbol)
+    if quote is None:
+        return Refusal(symbol, "quote", "the broker gives no two-sided quote")
+    age_s = (snapshot.as_of - quote.as_of).total_seconds()
+    if age_s > signals.max_quote_age_s:
+        return Refusal(symbol, "quote_age", f"the quote is {age_s:.0f} s old, at most {signals.max_quote_age_s:.0f}")
+    if quote.spread_frac > signals.max_spread_frac:
+        return Refusal(
+            symbol, "spread", f"the spread is {quote.spread_frac:.2%}, at most {signals.max_spread_frac:.2%}"
+        )
+    return quote
+
+
+def _entry(snapshot: Snapshot, symbol: str) -> Opportunity | Refusal:
+    if snapshot.position(symbol) is not None:
+        return Refusal(symbol, "held", "already held; positions are not added to")
+    if any(order.symbol == symbol and order.is_open for order in snapshot.orders):
+        return Refusal(symbol, "open_order", "an order of this symbol is still open")
+    gap = next((gap for gap in snapshot.gaps if gap.symbol == symbol), None)
+    if gap is not None:
+        return gap
+    session = session_at(snapshot.as_of, snapshot.limits.sessions)
+    if session is None:
+        return Refusal(symbol, "session", f"no session is configured for {snapshot.as_of:%H:%M} UTC")
+    quote = fresh_quote(snapshot, symbol)
+    if isinstance(quote, Refusal):
+        return quote
+    candidates = [view for view in opinions(snapshot, symbol) if view.source in session.strategies]
+    if not candidates:
+        return Refusal(symbol, "features", "no strategy of this session has all its indicators")
+    best = max(candidates, key=lambda view: (view.confidence, -session.strategies.index(view.source)))
+    signals, costs = snapshot.limits.signals, snapshot.limits.costs
+    if best.confidence < signals.enter_confidence:
+        return Refusal(
+            symbol,
+            "confidence",
+            f"{best.source} {best.confidence:.2f} is below {signals.enter_confidence:.2f} to enter",
+        )
+    features = snapshot.features.latest(symbol)
+    bars_per_day = timedelta(days=1) / snapshot.bars.timeframe.length
+    gain = edge.expected_edge_frac(best.score, features["volatility"] * bars_per_day**0.5, costs)
+    cost = edge.round_trip_cost_frac(quote.spread_frac, costs)
+    if gain <= cost:
+        return Refusal(symbol, "costs", f"expected edge {gain:.2%} does not beat fees and spread {cost:.2%}")
+    limit_price = ceil_to(quote.ask * (1 + costs.entry_collar_frac), snapshot.assets[symbol].price_increment)
+    return Opportunity(
+        symbol=symbol,
+        purpose=Purpose.ENTRY,
+        strategy=best.source,
+        confidence=best.confidence,
+        reason=f"{best.reason}, expected edge {gain:.2%} after costs of {cost:.2%}, session {session.name}",
+        reference_price=quote.ask,
+        limit_price=limit_price,
+        stop_price=exits.stop_price(limit_price, features.get("atr"), snapshot.limits.exits),
+        target_price=exits.target_price(limit_price, snapshot.limits.exits),
+        size_factor=session.size_factor,
+        daily_volume_usd=features.get("daily_volume_usd"),
+        features=features,
+    )
+
+
+def _exit(snapshot: Snapshot, position: Position) -> Opportunity | None:
+    if position.available_quantity <= 0 or position.quantity <= 0:
+        return None
+    trades = [trade for trade in snapshot.books.open_trades if trade.symbol == position.symbol]
+    first = min(trades, key=lambda trade: trade.opened_at, default=None)
+    quote = snapshot.quotes.get(position.symbol)
+    price = position.price if quote is None else quote.bid
+    views = {view.source: view.confidence for view in opinions(snapshot, position.symbol)}
+    rules = snapshot.limits.exits
+    entry_price = position.average_entry_price
+    held = exits.HeldPosition(
+        entry_price=entry_price,
+        price=price,
+        stop_price=_stored(first, "stop_price") or exits.stop_price(entry_price, None, rules),
+        target_price=_stored(first, "target_price") or exits.target_price(entry_price, rules),
+        peak_price=_peak_price(snapshot, position, first),
+        opened_at=None if first is None else first.opened_at,
+        confidence=None if first is None else views.get(first.strategy),
+    )
+    reason = exits.exit_reason(held, snapshot.as_of, rules, leave_confidence=snapshot.limits.signals.leave_confidence)
+    if reason is None:
+        return None
+    return Opportunity(
+        symbol=position.symbol,
+        purpose=Purpose.EXIT,
+        strategy="unknown" if first is None else first.strategy,
+        confidence=1.0,
+        reason=reason,
+        reference_price=price,
+        quantity=position.available_quantity,
+    )
+
+
+def _trims(
+    snapshot: Snapshot, positions: Sequence[Position], class_share_frac: Decimal, share_reason: str
+) -> tuple[Opportunity, ...]:
+    """Sell back to the caps, only the excess, and only once a cap is exceeded by more than the tolerance."""
+    equity = snapshot.account.equity_usd
+    symbol_cap, class_cap = snapshot.limits.risk.max_symbol_frac * equity, class_share_frac * equity
+    total = sum((position.market_value_usd for position in positions), Decimal(0))
+    class_excess = exits.excess_usd(total, class_cap) if total > class_cap * TRIM_TOLERANCE else Decimal(0)
+    trims = []
+    for position in positions:
+        value = position.market_value_usd
+        over_symbol = exits.excess_usd(value, symbol_cap) if value > symbol_cap * TRIM_TOLERANCE else Decimal(0)
+        over_class = class_excess * value / total if total > 0 else Decimal(0)
+        excess = max(over_symbol, over_class)
+        quantity = min(excess / position.price, position.available_quantity)
+        if quantity > 0 and excess >= snapshot.limits.risk.min_order_usd:
+            cap = f"{snapshot.limits.risk.max_symbol_frac:.0%} of one symbol"
+            if over_class > over_symbol:
+                cap = f"{class_share_frac:.0%} of crypto ({share_reason})"
+            trims.append(
+                Opportunity(
+                    symbol=position.symbol,
+                    purpose=Purpose.TRIM,
+                    strategy="allocation",
+                    confidence=1.0,
+                    reason=f"trim: ${excess:.2f} above {cap}",
+                    reference_price=position.price,
+                    quantity=quantity,
+                )
+            )
+    return tuple(trims)
+
+
+def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:
+    """Entries: limit IOC a little above the ask, so they fill now or never. Exits: market, good till canceled."""
+    opportunity = target.opportunity
+    entry = opportunity.purpose.opens_risk
+    asset = snapshot.assets.get(opportunity.symbol)
+    return OrderIntent(
+        client_order_id=client_order_id(
+            snapshot.account.account_id,
+            snapshot.cycle_id,
+            snapshot.as_of,
+            opportunity.symbol,
+            opportunity.purpose,
+        ),
+        symbol=opportunity.symbol,
+        asset_class=AssetClass.CRYPTO,
+        side=Side.BUY if entry else Side.SELL,
+        purpose=opportunity.purpose,
+        order_type=OrderType.LIMIT if entry else OrderType.MARKET,
+        time_in_force=TimeInForce.IOC if entry else TimeInForce.GTC,
+        quantity=target.quantity if asset is None else floor_to(target.quantity, asset.quantity_increment),
+        limit_price=opportunity.limit_price,
+        reference_price=opportunity.reference_price,
+        strategy=opportunity.strategy,
+        reason=opportunity.reason,
+        expires_at=snapshot.as_of + ENTRY_LIFETIME if entry else None,
+        stop_price=opportunity.stop_price,
+        target_price=opportunity.target_price,
+        features=opportunity.features,
+    )
+
+
+def _stored(trade: Trade | None, name: str) -> Decimal | None:
+    return None if trade is None else getattr(trade, name)
+
+
+def _peak_price(snapshot: Snapshot, position: Position, trade: Trade | None) -> Decimal:
+    """The highest high of the bars that opened at or after the entry, never below the entry price."""
+    entry = position.average_entry_price
+    row = snapshot.bars.row(position.symbol)
+    if trade is None or row is None:
+        return entry
+    since = snapshot.bars.opened_at[row] >= as_datetime64(trade.opened_at)
+    highs = snapshot.bars.high[row][since]
+    return entry if not len(highs) else max(entry, decimal_from_float(float(np.max(highs))))
+
+
+def _view(snapshot: Snapshot, symbol: str) -> SymbolView:
+    facts: dict[str, float | str] = {}
+    quote = snapshot.quotes.get(symbol)
+    if quote is not None:
+        facts |= {"bid": float(quote.bid), "ask": float(quote.ask), "quote_at": quote.as_of.isoformat()}
+    row = snapshot.bars.row(symbol)
+    if row is not None:
+        facts |= {
+            "close": float(snapshot.bars.close[row, -1]),
+            "bar_opened_at": str(snapshot.bars.opened_at[row, -1]),
+        }
+    facts |= {f"{view.source}_confidence": round(view.confidence, 4) for view in opinions(snapshot, symbol)}
+    position = snapshot.position(symbol)
+    if position is not None:
+        facts |= {
+            "held_quantity": float(position.quantity),
+            "held_value_usd": float(position.market_value_usd),
+        }
+    return SymbolView(symbol, facts)

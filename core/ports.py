@@ -1,0 +1,121 @@
+"""What the core needs from the world, as small protocols; adapters fill them, only `core.app` picks them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol, TypeAlias
+
+from core.model.bars import Bars
+from core.model.market import Asset, AssetClass, Clock, Quote, Timeframe
+from core.model.orders import Account, Activities, Order, OrderIntent, Position
+
+JsonMap: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A stored document. `version` is opaque and changes with every write of it."""
+
+    path: str
+    data: JsonMap
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Precondition: the document must not exist yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class AtVersion:
+    """Precondition: the document must still be at this version."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One document to replace as a whole, if its precondition (None: any state) holds."""
+
+    path: str
+    data: JsonMap
+    require: Absent | AtVersion | None = None
+
+
+class Store(Protocol):
+    """Documents at `collection/id`, replaced as a whole, with optimistic preconditions.
+
+    Values are JSON scalars, aware UTC datetimes (microseconds kept), lists and maps with string keys. Money is text.
+    Every method is one round trip. Both adapters raise `StoreUnavailable` when the outcome is unknown.
+    """
+
+    def read(self, paths: Sequence[str]) -> tuple[Document | None, ...]:
+        """The documents in the order asked, None where there is none."""
+        ...
+
+    def commit(self, writes: Sequence[Write]) -> tuple[str, ...]:
+        """Write all or nothing and give the new versions; `Conflict` if any precondition fails."""
+        ...
+
+    def recent(
+        self, collection: str, *, order_by: str, limit: int, where: Sequence[tuple[str, str]] = ()
+    ) -> tuple[Document, ...]:
+        """The newest documents by a datetime or text field, newest first; `where` holds field equalities."""
+        ...
+
+
+class Blobs(Protocol):
+    """Immutable bytes named by content; writing the same name twice is harmless."""
+
+    def put(self, name: str, content: bytes) -> None: ...
+
+    def get(self, name: str) -> bytes | None: ...
+
+
+class Broker(Protocol):
+    """The broker's truth. Reads may be retried inside; `submit` is sent once and never retried blindly.
+
+    `BrokerUnavailable`: no answer, the outcome is unknown. `BrokerRefused`: an answer, and it was no.
+    """
+
+    def clock(self) -> Clock: ...
+
+    def account(self) -> Account: ...
+
+    def positions(self) -> tuple[Position, ...]: ...
+
+    def orders(self, *, since: datetime) -> tuple[Order, ...]:
+        """Every order that is open, or was submitted at or after `since`, newest first."""
+        ...
+
+    def order_by_client_id(self, client_order_id: str) -> Order | None: ...
+
+    def submit(self, intent: OrderIntent) -> Order: ...
+
+    def cancel(self, order_id: str) -> None:
+        """Ask for a cancel; an order that is already terminal is not an error."""
+        ...
+
+    def activities(self, *, since: datetime) -> Activities:
+        """Fills and posted fees at or after `since`, oldest first, all pages."""
+        ...
+
+    def assets(self, asset_class: AssetClass) -> tuple[Asset, ...]: ...
+
+
+class MarketData(Protocol):
+    """Bars and quotes, one batched request per kind, whatever the number of symbols."""
+
+    def bars(
+        self,
+        asset_class: AssetClass,
+        symbols: Sequence[str],
+        *,
+        timeframe: Timeframe,
+        start: datetime,
+        end: datetime,
+    ) -> Bars: ...
+
+    def quotes(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Quote, ...]: ...

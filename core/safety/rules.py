@@ -1,0 +1,146 @@
+"""The gate: every rule sees one exact entry and the recent history of orders; exits never come here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from core.model.judgement import Mode, ModeState, Refusal
+from core.model.limits import SafetyLimits
+from core.model.orders import Order, OrderIntent, OrderStatus, Side
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """An order that was sent, or is about to be in this batch."""
+
+    symbol: str
+    side: Side
+    at: datetime
+    is_rejected: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Circumstances:
+    """What the rules look at. `sent` is oldest first and includes what this batch has already let through."""
+
+    as_of: datetime
+    mode: ModeState
+    sent: tuple[Sent, ...]
+    daily_change_frac: Decimal
+    drawdown_frac: Decimal
+    position_drift: str
+    limits: SafetyLimits
+
+    def since(self, minutes: float, symbol: str | None = None) -> tuple[Sent, ...]:
+        """The orders sent within the last `minutes`, of one symbol or of all."""
+        start = self.as_of - timedelta(minutes=minutes)
+        return tuple(sent for sent in self.sent if sent.at > start and symbol in (None, sent.symbol))
+
+
+Rule = Callable[[OrderIntent, Circumstances], str | None]
+"""A reason to refuse, or None."""
+
+
+def mode(intent: OrderIntent, now: Circumstances) -> str | None:
+    """Entries need ACTIVE."""
+    return None if now.mode.mode is Mode.ACTIVE else f"mode is {now.mode.mode}: {now.mode.reason}"
+
+
+def daily_loss(intent: OrderIntent, now: Circumstances) -> str | None:
+    """2 % down since yesterday's close: no new risk today."""
+    if now.limits.ignore_daily_loss or now.daily_change_frac > -now.limits.daily_loss_reducing_frac:
+        return None
+    return f"the account is down {-now.daily_change_frac:.2%} today, at most {now.limits.daily_loss_reducing_frac:.0%}"
+
+
+def peak_drawdown(intent: OrderIntent, now: Circumstances) -> str | None:
+    if now.drawdown_frac < now.limits.peak_drawdown_halt_frac:
+        return None
+    return f"equity is {now.drawdown_frac:.1%} below its peak, at most {now.limits.peak_drawdown_halt_frac:.0%}"
+
+
+def position_drift(intent: OrderIntent, now: Circumstances) -> str | None:
+    """The books and the broker disagree about what is held."""
+    return now.position_drift or None
+
+
+def symbol_cooldown(intent: OrderIntent, now: Circumstances) -> str | None:
+    minutes = now.limits.symbol_cooldown_minutes
+    recent = now.since(minutes, intent.symbol)
+    return f"{intent.symbol} was ordered at {recent[-1].at:%H:%M:%S}, wait {minutes} minutes" if recent else None
+
+
+def symbol_hourly_limit(intent: OrderIntent, now: Circumstances) -> str | None:
+    count = len(now.since(60, intent.symbol))
+    limit = now.limits.max_symbol_trades_per_hour
+    return f"{count} orders of {intent.symbol} within the hour, at most {limit}" if count >= limit else None
+
+
+def rapid_pattern(intent: OrderIntent, now: Circumstances) -> str | None:
+    """This order would be the third of its symbol within 10 minutes."""
+    count = len(now.since(10, intent.symbol)) + 1
+    limit = now.limits.max_symbol_trades_per_10_minutes
+    return f"this would be order {count} of {intent.symbol} within 10 minutes" if count >= limit else None
+
+
+def alternating_sides(intent: OrderIntent, now: Circumstances) -> str | None:
+    """The last four orders of a symbol within 60 minutes, this one included, change side each time."""
+    count = now.limits.max_alternating_sides_per_hour
+    sides = [sent.side for sent in now.since(60, intent.symbol)][-(count - 1) :] + [intent.side]
+    alternate = len(sides) == count and all(a is not b for a, b in zip(sides, sides[1:], strict=False))
+    return f"{' '.join(sides)} within the hour" if alternate else None
+
+
+def order_rate(intent: OrderIntent, now: Circumstances) -> str | None:
+    """The breaker against a storm of entries in whatever symbols."""
+    count = sum(sent.side is Side.BUY for sent in now.since(5))
+    limit = now.limits.max_entries_per_5_minutes
+    return f"{count} entries within 5 minutes, at most {limit}" if count >= limit else None
+
+
+def daily_entries(intent: OrderIntent, now: Circumstances) -> str | None:
+    count = sum(sent.side is Side.BUY for sent in now.since(24 * 60))
+    limit = now.limits.max_entries_per_day
+    return f"{count} entries within 24 hours, at most {limit}" if count >= limit else None
+
+
+def rejections(intent: OrderIntent, now: Circumstances) -> str | None:
+    """The broker keeps saying no: something is wrong that another order will not mend."""
+    count = sum(sent.is_rejected for sent in now.since(24 * 60))
+    limit = now.limits.max_rejections_per_day
+    return f"{count} orders were rejected within 24 hours, at most {limit - 1}" if count >= limit else None
+
+
+RULES: tuple[Rule, ...] = (
+    mode,
+    daily_loss,
+    peak_drawdown,
+    position_drift,
+    rejections,
+    order_rate,
+    daily_entries,
+    symbol_cooldown,
+    symbol_hourly_limit,
+    rapid_pattern,
+    alternating_sides,
+)
+
+
+def refusals_of(intent: OrderIntent, now: Circumstances) -> tuple[Refusal, ...]:
+    """Every rule that refuses this entry; empty means it may be sent."""
+    answers = ((rule, rule(intent, now)) for rule in RULES)
+    return tuple(Refusal(intent.symbol, rule.__name__, reason) for rule, reason in answers if reason is not None)
+
+
+def sent_orders(orders: Iterable[Order]) -> tuple[Sent, ...]:
+    """The history the rules need, from the broker's own list of orders, oldest first.
+
+    Entries that were canceled without a fill still count: they were orders.
+    """
+    return tuple(
+        Sent(order.symbol, order.side, order.submitted_at, order.status is OrderStatus.REJECTED)
+        for order in sorted(orders, key=lambda order: order.submitted_at)
+    )

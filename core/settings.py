@@ -1,0 +1,200 @@
+"""Settings from the environment, under plain names; every problem is reported at once and no secret is ever printed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from decimal import Decimal
+from difflib import get_close_matches
+from typing import Annotated, Any
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+
+from core.documents import plain
+from core.errors import CronfolioError
+from core.model.limits import Costs, ExitRules, Limits, RiskLimits, SafetyLimits, Session, SignalRules
+from core.model.market import Timeframe
+
+CRYPTO_UNIVERSE = "BTC/USD,ETH/USD,LTC/USD,SOL/USD,DOT/USD,LINK/USD,AVAX/USD,UNI/USD,AAVE/USD"
+CRYPTO_SESSIONS = (
+    "asia 0-8 1.0 momentum breakout mean_reversion; "
+    "europe 8-16 1.0 breakout momentum mean_reversion; "
+    "us 16-24 1.0 mean_reversion momentum breakout"
+)
+KNOWN_STRATEGIES = ("momentum", "breakout", "mean_reversion")
+
+
+class InvalidSettings(CronfolioError):
+    """Settings that cannot be used; the message lists every problem with its variable."""
+
+
+def _listed(value: Any) -> Any:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _sessions(value: Any) -> Any:
+    """`name start-end size strategy strategy; ...` as sessions."""
+    if not isinstance(value, str):
+        return value
+    sessions = []
+    for part in filter(None, (part.strip() for part in value.split(";"))):
+        words = part.split()
+        if len(words) < 4 or words[1].count("-") != 1:
+            raise ValueError(f"session {part!r} is not 'name start-end size strategy ...'")
+        start, end = words[1].split("-")
+        sessions.append(Session(words[0], int(start), int(end), tuple(words[3:]), Decimal(words[2])))
+    return tuple(sessions)
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Sessions = Annotated[tuple[Session, ...], BeforeValidator(_sessions)]
+
+
+class Settings(BaseModel):
+    """Everything a deployment may choose. The bounds here are the hard maxima: no variable can go beyond them."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    alpaca_paper_api_key: SecretStr
+    alpaca_paper_secret_key: SecretStr
+    alpaca_base_url: str = "https://paper-api.alpaca.markets"
+    alpaca_data_url: str = "https://data.alpaca.markets"
+    cronfolio_state: str = Field(default="firestore", pattern=r"^(firestore|sqlite:///.+)$")
+    cronfolio_blobs: str = Field(default="", pattern=r"^$|^(gs://.+|file:///.+)$")
+    google_cloud_project: str = ""
+    k_revision: str = "local"
+    log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+
+    execution_enabled: bool = True
+    crypto_trading: bool = True
+    crypto_symbols: Names = Field(default_factory=lambda: _listed(CRYPTO_UNIVERSE), min_length=1, max_length=50)
+    crypto_timeframe: Timeframe = Timeframe.DAY
+    crypto_sessions: Sessions = Field(default_factory=lambda: _sessions(CRYPTO_SESSIONS), min_length=1)
+    settle_wait_s: float = Field(default=1.0, ge=0, le=20)
+
+    min_confidence: float = Field(default=0.65, ge=0.5, le=1)
+    exit_confidence: float = Field(default=0.45, ge=0, le=0.5)
+    max_quote_age_s: float = Field(default=300, gt=0, le=1800)
+    max_spread_frac: float = Field(default=0.02, gt=0, le=0.05)
+    ignore_daily_loss: bool = False
+
+    risk_per_trade_frac: Decimal = Field(default=Decimal("0.01"), gt=0, le=Decimal("0.02"))
+    max_entry_frac: Decimal = Field(default=Decimal("0.05"), gt=0, le=Decimal("0.15"))
+    max_symbol_frac: Decimal = Field(default=Decimal("0.15"), gt=0, le=Decimal("0.15"))
+    cash_floor_frac: Decimal = Field(default=Decimal("0.10"), ge=Decimal("0.05"), lt=1)
+    max_positions: int = Field(default=25, ge=1, le=25)
+    symbol_cooldown_minutes: int = Field(default=5, ge=5, le=1440)
+    max_symbol_trades_per_hour: int = Field(default=2, ge=1, le=2)
+    max_entries_per_5_minutes: int = Field(default=2, ge=1, le=5)
+    max_entries_per_day: int = Field(default=10, ge=1, le=50)
+    daily_loss_reducing_frac: Decimal = Field(default=Decimal("0.02"), gt=0, le=Decimal("0.02"))
+    daily_loss_halt_frac: Decimal = Field(default=Decimal("0.05"), gt=0, le=Decimal("0.05"))
+    stop_floor_frac: float = Field(default=0.10, gt=0, le=0.15)
+    target_frac: float = Field(default=0.20, gt=0, le=1)
+    max_hold_days: float = Field(default=21, gt=0, le=365)
+    crypto_taker_fee_frac: Decimal = Field(default=Decimal("0.0025"), ge=0, le=Decimal("0.01"))
+    assumed_skill: float = Field(default=0.10, gt=0, le=0.2)
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Settings:
+        problems = [
+            f"CRYPTO_SYMBOLS: {symbol} is not of the form BTC/USD"
+            for symbol in self.crypto_symbols
+            if symbol.count("/") != 1 or symbol != symbol.upper()
+        ]
+        for session in self.crypto_sessions:
+            if not 0 <= session.start_hour < session.end_hour <= 24:
+                problems.append(f"CRYPTO_SESSIONS: {session.name} has hours {session.start_hour}-{session.end_hour}")
+            if not 0 < session.size_factor <= 1:
+                problems.append(f"CRYPTO_SESSIONS: {session.name} has size {session.size_factor}; 0 < size <= 1")
+            for name in session.strategies:
+                if name not in KNOWN_STRATEGIES:
+                    near = get_close_matches(name, KNOWN_STRATEGIES, 1)
+                    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(KNOWN_STRATEGIES)}"
+                    problems.append(f"CRYPTO_SESSIONS: {session.name} names strategy {name}{hint}")
+        if self.daily_loss_halt_frac < self.daily_loss_reducing_frac:
+            problems.append("DAILY_LOSS_HALT_FRAC is below DAILY_LOSS_REDUCING_FRAC")
+        if self.cronfolio_state == "firestore" and not self.google_cloud_project:
+            problems.append("GOOGLE_CLOUD_PROJECT is not set, and CRONFOLIO_STATE=firestore needs it")
+        if self.cronfolio_state == "firestore" and not self.cronfolio_blobs:
+            problems.append(
+                "CRONFOLIO_BLOBS is not set, and CRONFOLIO_STATE=firestore needs a gs:// bucket or a folder"
+            )
+        if problems:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def limits(self) -> Limits:
+        """The limits in the judgement's own terms."""
+        return Limits(
+            risk=RiskLimits(
+                risk_per_trade_frac=self.risk_per_trade_frac,
+                max_entry_frac=self.max_entry_frac,
+                max_symbol_frac=self.max_symbol_frac,
+                cash_floor_frac=self.cash_floor_frac,
+                max_positions=self.max_positions,
+            ),
+            safety=SafetyLimits(
+                symbol_cooldown_minutes=self.symbol_cooldown_minutes,
+                max_symbol_trades_per_hour=self.max_symbol_trades_per_hour,
+                max_entries_per_5_minutes=self.max_entries_per_5_minutes,
+                max_entries_per_day=self.max_entries_per_day,
+                daily_loss_reducing_frac=self.daily_loss_reducing_frac,
+                daily_loss_halt_frac=self.daily_loss_halt_frac,
+                ignore_daily_loss=self.ignore_daily_loss,
+            ),
+            exits=ExitRules(
+                stop_floor_frac=self.stop_floor_frac,
+                target_frac=self.target_frac,
+                max_hold_days=self.max_hold_days,
+            ),
+            costs=Costs(taker_fee_frac=self.crypto_taker_fee_frac, skill=self.assumed_skill),
+            signals=SignalRules(
+                enter_confidence=self.min_confidence,
+                leave_confidence=self.exit_confidence,
+                max_quote_age_s=self.max_quote_age_s,
+                max_spread_frac=self.max_spread_frac,
+            ),
+            sessions=self.crypto_sessions,
+        )
+
+    @property
+    def config_version(self) -> str:
+        """A short hash of every limit and universe choice; two runs with the same one judged alike."""
+        choice = {
+            "limits": plain(self.limits),
+            "symbols": list(self.crypto_symbols),
+            "timeframe": self.crypto_timeframe.value,
+        }
+        return hashlib.sha256(json.dumps(choice, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """The settings an environment describes; `InvalidSettings` names every variable that is wrong or missing.
+
+    An empty variable counts as not set.
+    """
+    given = {name.lower(): value for name, value in environ.items() if value != ""}
+    try:
+        return Settings.model_validate({name: given[name] for name in Settings.model_fields if name in given})
+    except ValidationError as error:
+        problems = [_problem(item) for item in error.errors()]
+        raise InvalidSettings("the settings cannot be used:\n" + "\n".join(f"- {line}" for line in problems)) from None
+
+
+def _problem(item: Any) -> str:
+    """One validation error in words, without the value, which may be a secret."""
+    name = str(item["loc"][0]).upper() if item["loc"] else ""
+    if item["type"] == "missing":
+        return f"{name} is not set"
+    return f"{name}: {item['msg']}" if name else item["msg"].removeprefix("Value error, ")

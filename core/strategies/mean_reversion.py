@@ -1,0 +1,28 @@
+"""Mean reversion: prices far from their mean without a trend tend to come back."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.model.bars import FloatArray
+from core.model.features import Features
+from core.strategies.strategy import Strategy
+
+TREND_STARTS_ADX = 20.0
+TREND_RULES_ADX = 40.0
+
+
+def score(features: Features) -> FloatArray:
+    """Minus the mean of Bollinger, RSI, CCI, Williams %R and stochastic deviations, fading out as ADX shows a trend."""
+    deviation = (
+        np.tanh(features["bollinger"] / 1.5)
+        + np.clip((features["rsi"] - 50) / 30, -1.0, 1.0)
+        + np.clip(features["cci"] / 200, -1.0, 1.0)
+        + (features["williams"] + 50) / 50
+        + (features["stochastic"] - 50) / 50
+    ) / 5
+    no_trend = (TREND_RULES_ADX - features["adx"]) / (TREND_RULES_ADX - TREND_STARTS_ADX)
+    return -deviation * np.clip(no_trend, 0.0, 1.0)
+
+
+STRATEGY = Strategy("mean_reversion", score)

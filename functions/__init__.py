@@ -1,0 +1,1 @@
+"""The deployed functions: thin HTTP over the core."""
