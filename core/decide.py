@@ -80,6 +80,7 @@ def _circumstances(snapshot: Snapshot, mode: ModeState) -> Circumstances:
         daily_change_frac=_daily_change_frac(snapshot),
         drawdown_frac=drawdown_frac(snapshot.account.equity_usd, snapshot.books.marks.peak_usd),
         position_drift=position_drift(snapshot),
+        rejected_at=snapshot.books.rejected_at,
         limits=snapshot.limits.safety,
     )
 

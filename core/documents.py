@@ -53,13 +53,13 @@ def parsed(kind: type[T], stored: Document) -> T:
         raise BadFacts(
             f"{stored.path} has schema version {version}, this code reads {SCHEMA_VERSION}; deploy matching code"
         )
-    return value_of(kind, stored.data, stored.path)
+    return value_of(kind, dict(stored.data), stored.path)
 
 
-def value_of(kind: type[T], data: Mapping[str, Any], where: str) -> T:
+def value_of(kind: type[T], data: Any, where: str) -> T:
     """A nested part of a document as a value."""
     try:
-        return _adapter(kind).validate_python(dict(data))  # type: ignore[no-any-return]
+        return _adapter(kind).validate_python(data)  # type: ignore[no-any-return, arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 import talib
+from talib import MA_Type  # type: ignore[attr-defined]
 
 from core.model.bars import Bars, FloatArray
 from core.model.features import Features
@@ -20,17 +21,17 @@ MIN_BARS = 60
 
 CHANNEL_BARS = 20
 VOLUME_DAYS = 7
-SIMPLE = talib.MA_Type.SMA
+SIMPLE = MA_Type.SMA
 
 
 def features(bars: Bars) -> Features:
     """All features of all symbols.
 
-    `volatility`: standard deviation of 20 log returns a bar. `trend_20`, `trend_60`: log return over n bars divided by
-    volatility * sqrt(n). `macd`: 12/26/9 histogram of log closes over volatility. `rsi`: Wilder 14. `bollinger`: log close
-    minus its 20-bar mean in standard deviations. `channel`: log close in the *prior* 20-bar high-low channel, -1 at its low,
-    +1 at its high, beyond outside. `obv`: 20-bar change of on-balance volume over the volume traded. `adx`, `cci`,
-    `williams`, `stochastic`: TA-Lib's, periods 14, 20, 14 and 14/3/3. `atr`: Wilder 14, in price units.
+    `volatility`: standard deviation of 20 log returns, a bar. `trend_20`, `trend_60`: log return over n bars divided by
+    volatility * sqrt(n). `macd`: 12/26/9 histogram of log closes over volatility. `rsi`: Wilder 14. `bollinger`: log
+    close minus its 20-bar mean in standard deviations. `channel`: log close in the *prior* 20-bar high-low channel, -1
+    at its low, +1 at its high, beyond outside. `obv`: 20-bar change of on-balance volume over the volume traded. `adx`,
+    `cci`, `williams`, `stochastic`: TA-Lib's, periods 14, 20, 14 and 14/3/3. `atr`: Wilder 14, in price units.
     `volume_ratio`: a day's volume over the mean of the seven days before. `daily_volume_usd`: 20-day mean.
     """
     log_high, log_low, log_close = np.log(bars.high), np.log(bars.low), np.log(bars.close)

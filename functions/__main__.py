@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterable
@@ -52,7 +53,7 @@ def _at_root(app: WSGIApplication) -> WSGIApplication:
 def application() -> DispatcherMiddleware:
     """Each function as its own functions-framework app, mounted under its name."""
     os.environ.setdefault("GCLOUD_PROJECT", os.environ.get("GOOGLE_CLOUD_PROJECT") or "demo-cronfolio")
-    os.environ.setdefault("FIREBASE_CONFIG", '{"projectId": "%s"}' % os.environ["GCLOUD_PROJECT"])
+    os.environ.setdefault("FIREBASE_CONFIG", json.dumps({"projectId": os.environ["GCLOUD_PROJECT"]}))
     source = str(HERE / "main.py")
     apps = {f"/{name}": _at_root(functions_framework.create_app(name, source, "http").wsgi_app) for name in NAMES}
     return DispatcherMiddleware(Flask("cronfolio"), apps)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from firebase_functions import https_fn, options, params
+from flask import Request, Response
 
 import cycle_http
 
@@ -18,6 +19,6 @@ ALPACA_KEYS = [params.SecretParam("ALPACA_PAPER_API_KEY"), params.SecretParam("A
     invoker="private",
     secrets=ALPACA_KEYS,
 )
-def crypto_cycle(request: https_fn.Request) -> https_fn.Response:
+def crypto_cycle(request: Request) -> Response:
     """One cycle of the crypto module, every five minutes."""
     return cycle_http.cycle_response(request, job="crypto_cycle", module="crypto")

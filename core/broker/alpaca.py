@@ -21,7 +21,7 @@ ONE_SECOND = timedelta(seconds=1)
 
 
 class AlpacaBroker:
-    """Alpaca's account. `crypto_symbols` (canonical) tell a coin's activity, which carries no asset class, from a share's."""
+    """Alpaca's account. Activities carry no asset class; `crypto_symbols` (canonical) tell which are coins."""
 
     def __init__(self, base_url: str, *, key: str, secret: str, crypto_symbols: Sequence[str]) -> None:
         self._connection = AlpacaConnection(base_url, "v2", key=key, secret=secret)

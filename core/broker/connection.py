@@ -1,4 +1,4 @@
-"""One connection to Alpaca: alpaca-py's client with our own time-outs, our own retry policy and errors that say what to do."""
+"""One connection to Alpaca: alpaca-py's client with our own time-outs, retry policy and errors that say what to do."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from core.control import MODE_PATH, mode_of, mode_write
 from core.cycle.world import CycleRequest
-from core.documents import SCHEMA_VERSION, parsed, plain
+from core.documents import SCHEMA_VERSION, document, parsed
 from core.errors import BadFacts, Conflict, LeaseLost
 from core.model.judgement import Decision, ModeState
 from core.model.orders import Account
@@ -29,6 +29,16 @@ BOOKS_PATH = "books/current"
 UNIVERSE_PATH = "universe/current"
 LEASE_LENGTH = timedelta(seconds=180)
 """Longer than a function's timeout (120 s) and the scheduler's attempt deadline (150 s)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """Who may act on the account, until when. The token rises with every taker."""
+
+    owner: str
+    token: int
+    cycle_id: str
+    expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +134,8 @@ def claim(
 def held_mode(store: Store, held: Claim, now: datetime) -> ModeState:
     """The mode as it is at this moment; `LeaseLost` if the lease is no longer this run's. Called before every order."""
     mode, lease = store.read([MODE_PATH, LEASE_PATH])
-    if lease is None or lease.data.get("owner") != held.owner or lease.data.get("token") != held.token:
+    holder = None if lease is None else parsed(Lease, lease)
+    if holder is None or (holder.owner, holder.token) != (held.owner, held.token):
         raise LeaseLost(f"run {held.owner} lost the account's lease before an order; nothing more was sent")
     return mode_of(mode, is_first_run=False, as_of=now)
 
@@ -180,14 +191,14 @@ def release(store: Store, held: Claim, now: datetime) -> None:
 
 
 def books_document(books: Books) -> dict[str, Any]:
-    return {"schema_version": SCHEMA_VERSION, **plain(books)}
+    return document(books, account_id=books.account_id)
 
 
 def _busy(stored: Stored, now: datetime) -> Busy | None:
-    if stored.lease is None or stored.lease.data["expires_at"] <= now:
+    if stored.lease is None:
         return None
-    lease = stored.lease.data
-    return Busy(str(lease["owner"]), str(lease["cycle_id"]), lease["expires_at"])
+    lease = parsed(Lease, stored.lease)
+    return Busy(lease.owner, lease.cycle_id, lease.expires_at) if lease.expires_at > now else None
 
 
 def _superseded(stored: Stored) -> Replayed | None:
@@ -200,7 +211,7 @@ def _superseded(stored: Stored) -> Replayed | None:
 
 
 def books_and_mode(stored: Stored, account: Account, now: datetime) -> tuple[Books | None, ModeState]:
-    """The stored books, None on an account's first run, and the mode in force; `BadFacts` for another account's books."""
+    """The stored books, None on the first run, and the mode in force; `BadFacts` for another account's books."""
     books = None if stored.books is None else parsed(Books, stored.books)
     if books is not None and books.account_id != account.account_id:
         raise BadFacts(
@@ -220,9 +231,9 @@ def _take(
     revision: str,
 ) -> Claim:
     books, mode = books_and_mode(stored, account, now)
-    token = 1 if stored.lease is None else int(stored.lease.data["token"]) + 1
+    token = 1 if stored.lease is None else parsed(Lease, stored.lease).token + 1
     earlier = {} if stored.cycle is None else dict(stored.cycle.data)
-    cycle = {
+    cycle: dict[str, Any] = {
         "schema_version": SCHEMA_VERSION,
         "account_id": account.account_id,
         "cycle_id": request.cycle_id,
@@ -261,14 +272,8 @@ def _take(
 
 
 def _lease(owner: str, token: int, cycle: dict[str, Any], expires_at: datetime) -> dict[str, Any]:
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "account_id": cycle["account_id"],
-        "cycle_id": cycle["cycle_id"],
-        "owner": owner,
-        "token": token,
-        "expires_at": expires_at,
-    }
+    lease = Lease(owner, token, cycle["cycle_id"], expires_at)
+    return document(lease, account_id=cycle["account_id"])
 
 
 def _as_read(stored: Document | None) -> Absent | AtVersion:

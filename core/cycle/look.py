@@ -1,4 +1,4 @@
-"""Looking: everything a decision needs, read once, in as few calls as the broker allows, into one immutable snapshot."""
+"""Looking: everything a decision needs, read once, in few calls, into one immutable snapshot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ CLOCK_SKEW = timedelta(seconds=2)
 
 @dataclass(frozen=True, slots=True)
 class BrokerFacts:
-    """What the broker says of the account in this run. `orders`: all since a day ago, and every unsettled one of ours."""
+    """What the broker says of the account now. `orders`: all since a day ago, and every unsettled one of ours."""
 
     as_of: datetime
     account: Account

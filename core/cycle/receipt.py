@@ -1,4 +1,4 @@
-"""The receipt: for every symbol what was seen, which rules refused, and what was done. It is stored, and it is the answer."""
+"""The receipt: for every symbol what was seen, which rules refused, what was done. It is stored and answered."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def receipt(
     records: Sequence[OrderRecord],
     books: Books,
 ) -> dict[str, Any]:
-    """The report of one cycle in a store's terms. `decision` None: an earlier delivery had decided, this one resumed."""
+    """The report of one cycle in a store's terms. `decision` None: an earlier delivery decided, this one resumed."""
     closed = {trade.trade_id: trade for settlement in settlements for trade in settlement.trades if not trade.is_open}
     account = facts.account
     return {

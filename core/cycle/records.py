@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.cycle.claim import Claim
@@ -14,6 +14,8 @@ from core.model.judgement import Decision
 from core.model.orders import Fill, OrderStatus
 from core.model.trades import ZERO, Books, OrderRecord, Trade
 from core.ports import Write
+
+WATCH_UNSENT = timedelta(minutes=10)
 
 
 def planned(decision: Decision, cycle_id: str, as_of: datetime) -> tuple[OrderRecord, ...]:
@@ -29,20 +31,31 @@ def with_records(books: Books, records: Iterable[OrderRecord]) -> Books:
     return replace(books, unsettled=tuple(merged.values()))
 
 
-def abandoned(books: Books, cycle_id: str) -> tuple[Books, tuple[OrderRecord, ...]]:
-    """Close the records that another cycle planned and never sent.
+def abandoned(books: Books, cycle_id: str, as_of: datetime) -> tuple[Books, tuple[OrderRecord, ...]]:
+    """Close the records that another cycle planned and never sent, once that is beyond doubt.
 
-    They were just looked up and the broker does not know them; that cycle's lease is over, so it will not send them.
+    They were just looked up and the broker does not know them; that cycle's lease is over, so it will not send them. An
+    order it sent with its last breath may still be on its way, so the record is watched a while before it is closed;
+    until then its symbol gets no entry.
     """
     note = "never sent: its cycle ended before; a later cycle decided anew"
     lost = tuple(
         replace(record, status=OrderStatus.SKIPPED, note=note)
         for record in books.unsettled
-        if record.cycle_id != cycle_id and record.status is OrderStatus.PLANNED
+        if record.cycle_id != cycle_id
+        and record.status is OrderStatus.PLANNED
+        and as_of - record.planned_at >= WATCH_UNSENT
     )
     names = {record.client_order_id for record in lost}
     kept = tuple(record for record in books.unsettled if record.client_order_id not in names)
     return replace(books, unsettled=kept), lost
+
+
+def with_rejections(books: Books, records: Iterable[OrderRecord], as_of: datetime) -> Books:
+    """The books remembering a day of refusals by the broker, which creates no order for them."""
+    recent = [at for at in books.rejected_at if at > as_of - timedelta(days=1)]
+    rejected = [as_of for record in records if record.status is OrderStatus.REJECTED and record.order_id is None]
+    return replace(books, rejected_at=(*recent, *rejected))
 
 
 def documents(

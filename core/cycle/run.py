@@ -14,7 +14,7 @@ from core.cycle import claim as claiming
 from core.cycle.evidence import save_evidence
 from core.cycle.look import BrokerFacts, broker_facts, market_facts
 from core.cycle.receipt import receipt
-from core.cycle.records import abandoned, documents, planned, with_records
+from core.cycle.records import abandoned, documents, planned, with_records, with_rejections
 from core.cycle.universe import universe
 from core.cycle.world import CycleRequest, World
 from core.decide import decide
@@ -79,7 +79,7 @@ def _claimed_cycle(
     now: Now,
 ) -> dict[str, Any]:
     facts, past = _settle_past(world, held.account, held.books, held.mode, as_of)
-    books, lost = abandoned(past.books, request.cycle_id)
+    books, lost = abandoned(past.books, request.cycle_id, as_of)
     writes: list[Write] = []
     decision = None
     if not held.resumed:
@@ -103,7 +103,7 @@ def _claimed_cycle(
     with world.timed("settle"):
         present = _settle_present(world, with_records(books, records), records, as_of)
     with world.timed("finish"):
-        books = replace(present.books, unfinished_cycle_id=None)
+        books = with_rejections(replace(present.books, unfinished_cycle_id=None), records, as_of)
         mode = decision.breaker if decision is not None and decision.breaker is not None else held.mode
         sent = (*lost, *records)
         report = receipt(world.settings, request, facts, mode, decision, (past, present), sent, books)
@@ -145,7 +145,7 @@ def _act(
 
 
 def _settle_present(world: World, books: Books, records: tuple[OrderRecord, ...], as_of: datetime) -> Settlement:
-    """Book what filled at once. What fills later belongs to the next run; nothing is waited for longer than configured."""
+    """Book what filled at once; what fills later belongs to the next run. It waits no longer than configured."""
     orders: tuple[Order, ...] = ()
     if world.settings.settle_wait_s > 0 and any(not record.status.is_terminal for record in records):
         world.wait(world.settings.settle_wait_s)

@@ -22,8 +22,8 @@ def completed(
     """The bars that had ended by `as_of`, for the symbols whose bars are sound; a refusal for each other symbol.
 
     A symbol is refused for NaN, zero or negative prices, high below low, open or close outside the range, duplicate or
-    disordered times, times in the future, many small holes (over 5 %), fewer than `min_bars` bars since the last long hole,
-    or a newest bar that ended more than `max_age_bars` bar lengths ago.
+    disordered times, times in the future, many small holes (over 5 %), fewer than `min_bars` bars since the last long
+    hole, or a newest bar that ended more than `max_age_bars` bar lengths ago.
     """
     length = np.timedelta64(bars.timeframe.length)
     now = as_datetime64(as_of)

@@ -87,6 +87,4 @@ def _send(record: OrderRecord, broker: Broker) -> OrderRecord:
                 return replace(record, status=OrderStatus.REJECTED, note=str(refusal))
         if found is not None:
             return follow_order(record, found)
-    raise Unsure(
-        f"order {record.client_order_id} was sent twice without an answer and is not found; the next delivery looks again"
-    )
+    raise Unsure(f"order {record.client_order_id} got no answer twice and is not found; the next delivery looks again")

@@ -1,4 +1,4 @@
-"""Fees: accrued at the fill, because the broker takes them at once, and made exact when it posts them at the day's end."""
+"""Fees: accrued at the fill, because the broker takes them at once, and exact once it posts them at the day's end."""
 
 from __future__ import annotations
 

@@ -22,6 +22,7 @@ def opened_books(account: Account, positions: tuple[Position, ...], as_of: datet
         record=TrackRecord(0, 0, ZERO, ZERO),
         marks=EquityMarks(as_of.date(), account.equity_usd, account.equity_usd, as_of),
         unfinished_cycle_id=None,
+        rejected_at=(),
     )
 
 

@@ -1,4 +1,4 @@
-"""Settling: the broker's orders, fills and posted fees become order records and trades. Pure; recovery is the normal path."""
+"""Settling: the broker's orders, fills and fees become order records and trades. Pure; recovery is the normal path."""
 
 from __future__ import annotations
 

@@ -122,7 +122,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What to do: intents with exits first, orders to cancel before them, every refusal, and a breaker if one tripped."""
+    """What to do: intents with exits first, orders to cancel before, every refusal, and a breaker if one tripped."""
 
     intents: tuple[OrderIntent, ...]
     cancel_order_ids: tuple[str, ...]

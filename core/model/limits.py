@@ -1,4 +1,4 @@
-"""Every number that limits risk, with safe defaults; settings may change them only inside `core.settings`' hard bounds."""
+"""Every number that limits risk, with safe defaults; `core.settings` holds the hard bounds of what may be changed."""
 
 from __future__ import annotations
 

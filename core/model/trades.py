@@ -50,7 +50,7 @@ class BookedFill:
 
 @dataclass(frozen=True, slots=True)
 class Trade:
-    """One entry order's position, from its first fill to its last exit. Lots are the trades of a symbol, first in first out.
+    """One entry order's position, from first fill to last exit. Lots are a symbol's trades, first in first out.
 
     unit cost = entry cost / coins received after the fee; realised = sold * price - dollar fees - sold * unit cost.
     """
@@ -167,7 +167,7 @@ class Books:
     """The working set of one account: all that a cycle must remember, bounded in size.
 
     `trades`: open, or closed but waiting for posted fees. `unsettled`: orders that may still fill.
-    `seen_ids`: broker activities already booked, from `seen_since` on.
+    `seen_ids`: broker activities already booked, from `seen_since` on. `rejected_at`: when the broker refused orders.
     """
 
     account_id: str
@@ -181,6 +181,7 @@ class Books:
     record: TrackRecord
     marks: EquityMarks
     unfinished_cycle_id: str | None
+    rejected_at: tuple[datetime, ...]
 
     @property
     def open_trades(self) -> tuple[Trade, ...]:

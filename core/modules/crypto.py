@@ -1,4 +1,4 @@
-"""Crypto: open all day, long or flat, never on margin, with no stop orders at the broker, so every cycle watches the exits."""
+"""Crypto: open all day, long or flat, never on margin, no stop orders at the broker: every cycle watches the exits."""
 
 from __future__ import annotations
 
@@ -94,6 +94,8 @@ def _entry(snapshot: Snapshot, symbol: str) -> Opportunity | Refusal:
         return Refusal(symbol, "held", "already held; positions are not added to")
     if any(order.symbol == symbol and order.is_open for order in snapshot.orders):
         return Refusal(symbol, "open_order", "an order of this symbol is still open")
+    if any(record.intent.symbol == symbol for record in snapshot.books.unsettled):
+        return Refusal(symbol, "unsettled", "an earlier order of this symbol is not settled yet")
     gap = next((gap for gap in snapshot.gaps if gap.symbol == symbol), None)
     if gap is not None:
         return gap
@@ -137,9 +139,12 @@ def _entry(snapshot: Snapshot, symbol: str) -> Opportunity | Refusal:
     )
 
 
-def _exit(snapshot: Snapshot, position: Position) -> Opportunity | None:
+def _exit(snapshot: Snapshot, position: Position) -> Opportunity | Refusal | None:
     if position.available_quantity <= 0 or position.quantity <= 0:
         return None
+    smallest_usd = snapshot.limits.risk.min_order_usd
+    if position.available_quantity * position.price < smallest_usd:
+        return Refusal(position.symbol, "dust", f"worth less than ${smallest_usd}, which the broker does not sell")
     trades = [trade for trade in snapshot.books.open_trades if trade.symbol == position.symbol]
     first = min(trades, key=lambda trade: trade.opened_at, default=None)
     quote = snapshot.quotes.get(position.symbol)

@@ -14,7 +14,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Exposure:
-    """Dollars at work: `by_symbol` and `by_class` hold positions plus open and planned buys; `spendable_usd` is cash left.
+    """Dollars at work: `by_symbol`, `by_class` hold positions plus open and planned buys; `spendable_usd` is cash left.
 
     The broker's buying power is already net of its open orders; `reserved_usd` is what this batch adds.
     """

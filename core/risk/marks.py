@@ -11,7 +11,7 @@ from core.model.trades import EquityMarks
 
 
 def marked(marks: EquityMarks, equity_usd: Decimal, as_of: datetime, mode: ModeState) -> EquityMarks:
-    """A new month starts a new month's mark; the peak rises with equity, and starts anew after a person resumed trading."""
+    """A new month starts a new mark; the peak rises with equity, and starts anew after a person resumed trading."""
     day = as_of.date()
     if (day.year, day.month) != (marks.day.year, marks.day.month):
         marks = replace(marks, month_start_usd=equity_usd)

@@ -16,7 +16,7 @@ ZERO = Decimal(0)
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What the account allows besides the fixed limits: its equity, the class's share, and the drawdown's size factor."""
+    """What the account allows besides the fixed limits: equity, the class's share, the drawdown's size factor."""
 
     equity_usd: Decimal
     class_share_frac: Decimal

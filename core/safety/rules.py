@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from core.model.judgement import Mode, ModeState, Refusal
 from core.model.limits import SafetyLimits
-from core.model.orders import Order, OrderIntent, OrderStatus, Side
+from core.model.orders import Order, OrderIntent, Side
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,6 @@ class Sent:
     symbol: str
     side: Side
     at: datetime
-    is_rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class Circumstances:
     daily_change_frac: Decimal
     drawdown_frac: Decimal
     position_drift: str
+    rejected_at: tuple[datetime, ...]
     limits: SafetyLimits
 
     def since(self, minutes: float, symbol: str | None = None) -> tuple[Sent, ...]:
@@ -89,8 +90,8 @@ def rapid_pattern(intent: OrderIntent, now: Circumstances) -> str | None:
 def alternating_sides(intent: OrderIntent, now: Circumstances) -> str | None:
     """The last four orders of a symbol within 60 minutes, this one included, change side each time."""
     count = now.limits.max_alternating_sides_per_hour
-    sides = [sent.side for sent in now.since(60, intent.symbol)][-(count - 1) :] + [intent.side]
-    alternate = len(sides) == count and all(a is not b for a, b in zip(sides, sides[1:], strict=False))
+    sides = [*[sent.side for sent in now.since(60, intent.symbol)][-(count - 1) :], intent.side]
+    alternate = len(sides) == count and all(a is not b for a, b in pairwise(sides))
     return f"{' '.join(sides)} within the hour" if alternate else None
 
 
@@ -109,7 +110,7 @@ def daily_entries(intent: OrderIntent, now: Circumstances) -> str | None:
 
 def rejections(intent: OrderIntent, now: Circumstances) -> str | None:
     """The broker keeps saying no: something is wrong that another order will not mend."""
-    count = sum(sent.is_rejected for sent in now.since(24 * 60))
+    count = sum(at > now.as_of - timedelta(days=1) for at in now.rejected_at)
     limit = now.limits.max_rejections_per_day
     return f"{count} orders were rejected within 24 hours, at most {limit - 1}" if count >= limit else None
 
@@ -141,6 +142,6 @@ def sent_orders(orders: Iterable[Order]) -> tuple[Sent, ...]:
     Entries that were canceled without a fill still count: they were orders.
     """
     return tuple(
-        Sent(order.symbol, order.side, order.submitted_at, order.status is OrderStatus.REJECTED)
+        Sent(order.symbol, order.side, order.submitted_at)
         for order in sorted(orders, key=lambda order: order.submitted_at)
     )

@@ -13,7 +13,7 @@ WEAK_TREND_WEIGHT = 0.4
 
 
 def score(features: Features) -> FloatArray:
-    """Mean of two volatility-scaled returns, the MACD histogram and on-balance volume, damped where ADX shows no trend."""
+    """Mean of two volatility-scaled returns, MACD histogram and on-balance volume, damped where ADX shows no trend."""
     direction = (
         np.tanh(features["trend_20"]) + np.tanh(features["trend_60"]) + np.tanh(features["macd"] * 2) + features["obv"]
     ) / 4

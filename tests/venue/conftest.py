@@ -25,7 +25,13 @@ Row = tuple[float, float, float, float, float]
 
 
 def _series(
-    symbol: str, asset_class: str, timeframe: str, starts: Any, ends: Any, rows: list[Row], spread: float | None
+    symbol: str,
+    asset_class: str,
+    timeframe: str,
+    starts: Any,
+    ends: Any,
+    rows: list[Row],
+    spread: float | None,
 ) -> Series:
     columns = np.array(rows, dtype=np.float64).T
     series = Series(symbol, asset_class, timeframe, np.asarray(starts), np.asarray(ends), *columns)
@@ -80,7 +86,12 @@ class Desk:
         """Places an order on the exchange itself; a market order unless the fields say otherwise."""
         symbol = fields.pop("symbol", next(iter(self.exchange.recording.series)))
         is_crypto = self.exchange.series(symbol).asset_class == CRYPTO
-        payload = {"symbol": symbol, "side": side, "type": "market", "time_in_force": "gtc" if is_crypto else "day"}
+        payload = {
+            "symbol": symbol,
+            "side": side,
+            "type": "market",
+            "time_in_force": "gtc" if is_crypto else "day",
+        }
         if qty is not None:
             payload["qty"] = qty
         return self.exchange.submit(payload | fields)

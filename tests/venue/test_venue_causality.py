@@ -36,7 +36,10 @@ ASKED = (
 )
 seeds = st.integers(0, 2**32 - 1)
 quick = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=25,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+    derandomize=True,
 )
 
 
@@ -59,7 +62,11 @@ def random_orders(seed: int) -> list[tuple[int, dict[str, str]]]:
     orders = []
     for minute in sorted(dice.integers(0, BARS * 60, size=12).tolist()):
         order = {"symbol": "BTC/USD", "side": str(dice.choice(["buy", "buy", "sell"]))}
-        order |= {"type": "market", "time_in_force": str(dice.choice(["gtc", "ioc"])), "qty": str(dice.integers(1, 9))}
+        order |= {
+            "type": "market",
+            "time_in_force": str(dice.choice(["gtc", "ioc"])),
+            "qty": str(dice.integers(1, 9)),
+        }
         limit = f"{100 * float(np.exp(dice.normal(0, 0.03))):.2f}"
         kind = dice.integers(0, 3)
         if kind == 1:
@@ -70,7 +77,9 @@ def random_orders(seed: int) -> list[tuple[int, dict[str, str]]]:
     return orders
 
 
-def trade(trader: Any, orders: list[tuple[int, dict[str, str]]], until_minute: int, step_minutes: int = 10_000) -> None:
+def trade(
+    trader: Any, orders: list[tuple[int, dict[str, str]]], until_minute: int, step_minutes: int = 10_000
+) -> None:
     """Submits each order at its minute and lets time pass until the last minute, at most a step at a time."""
     start = trader.exchange.now
 

@@ -45,7 +45,12 @@ def test_csv_gzip_and_parquet_give_the_same_bars(tmp_path):
 
 def test_other_files_are_ignored_and_the_finest_series_is_the_base(tmp_path):
     write(tmp_path, "crypto_1h.csv", "BTC,2024-01-03T00:00:00Z,30,33,29,31,1")
-    write(tmp_path, "crypto_1d.csv", "BTC,2024-01-01T00:00:00Z,1,3,0.5,2,10", "BTC,2024-01-02T00:00:00Z,2,4,1,3,20")
+    write(
+        tmp_path,
+        "crypto_1d.csv",
+        "BTC,2024-01-01T00:00:00Z,1,3,0.5,2,10",
+        "BTC,2024-01-02T00:00:00Z,2,4,1,3,20",
+    )
     write(tmp_path, "options_1d.csv", "X,2024-01-01T00:00:00Z,1,3,0.5,2,10")
     (tmp_path / "notes.txt").write_text("not bars")
 
@@ -57,7 +62,12 @@ def test_other_files_are_ignored_and_the_finest_series_is_the_base(tmp_path):
 
 def test_coarser_bars_from_before_the_base_serve_as_history(desk, tmp_path):
     write(tmp_path, "crypto_1h.csv", "BTC,2024-01-03T00:00:00Z,30,33,29,31,1")
-    write(tmp_path, "crypto_1d.csv", "BTC,2024-01-01T00:00:00Z,1,3,0.5,2,10", "BTC,2024-01-02T00:00:00Z,2,4,1,3,20")
+    write(
+        tmp_path,
+        "crypto_1d.csv",
+        "BTC,2024-01-01T00:00:00Z,1,3,0.5,2,10",
+        "BTC,2024-01-02T00:00:00Z,2,4,1,3,20",
+    )
     series = load(str(tmp_path)).series["BTC/USD"]
     trader = desk(series, start=datetime(2024, 1, 3, 1, tzinfo=UTC))
 
@@ -119,7 +129,9 @@ def test_daily_stock_bars_span_their_session_and_other_days_are_left_out(tmp_pat
 
     spans = [
         (from_us(start).isoformat()[:16], from_us(end).isoformat()[:16])
-        for start, end in zip(recording.series["AAPL"].starts_us, recording.series["AAPL"].ends_us, strict=True)
+        for start, end in zip(
+            recording.series["AAPL"].starts_us, recording.series["AAPL"].ends_us, strict=True
+        )
     ]
     assert spans == [("2024-01-02T14:30", "2024-01-02T21:00"), ("2024-11-29T14:30", "2024-11-29T18:00")]
     assert recording.notes == ("AAPL 1d: 1 bars outside New York sessions are left out",)
@@ -138,10 +150,18 @@ def bars(trader, timeframe, symbol="BTC/USD", **query):
     answer = trader.get(
         "/v1beta3/crypto/us/bars", symbols=symbol, timeframe=timeframe, **({"start": "2024-01-01"} | query)
     )
-    return [(bar["t"][5:16], bar["o"], bar["h"], bar["l"], bar["c"], bar["v"]) for bar in answer["bars"].get(symbol, [])]
+    return [
+        (bar["t"][5:16], bar["o"], bar["h"], bar["l"], bar["c"], bar["v"])
+        for bar in answer["bars"].get(symbol, [])
+    ]
 
 
-HOURS = [(10.0, 12.0, 9.0, 11.0, 1.0), (11.0, 15.0, 10.0, 14.0, 2.0), (14.0, 14.0, 8.0, 9.0, 3.0), (9.0, 9.5, 7.0, 8.0, 4.0)]
+HOURS = [
+    (10.0, 12.0, 9.0, 11.0, 1.0),
+    (11.0, 15.0, 10.0, 14.0, 2.0),
+    (14.0, 14.0, 8.0, 9.0, 3.0),
+    (9.0, 9.5, 7.0, 8.0, 4.0),
+]
 
 
 def test_bars_are_aggregated_from_completed_ones_and_the_last_may_still_grow(desk, crypto):
@@ -214,7 +234,10 @@ def test_start_and_end_are_inclusive_and_default_to_today(desk, crypto):
     trader = desk(crypto(*days))
     trader.after(days=4, hours=12)
 
-    assert [bar[0][:5] for bar in bars(trader, "1Day", start="2024-01-02", end="2024-01-03")] == ["01-02", "01-03"]
+    assert [bar[0][:5] for bar in bars(trader, "1Day", start="2024-01-02", end="2024-01-03")] == [
+        "01-02",
+        "01-03",
+    ]
     assert trader.get("/v1beta3/crypto/us/bars", symbols="BTC/USD", timeframe="1Day")["bars"] == {}
 
 

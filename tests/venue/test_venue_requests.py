@@ -55,8 +55,14 @@ def test_a_wrong_advance_leaves_the_clock_alone(trader, body, status):
 
 
 def test_the_clock_advances_by_seconds_or_to_a_time(trader):
-    assert trader.http.post("/venue/advance", json={"seconds": 90.5}).json()["timestamp"] == "2024-01-01T00:01:30.500000Z"
-    assert trader.http.post("/venue/advance", json={"to": "2024-01-03"}).json()["timestamp"] == "2024-01-03T00:00:00Z"
+    assert (
+        trader.http.post("/venue/advance", json={"seconds": 90.5}).json()["timestamp"]
+        == "2024-01-01T00:01:30.500000Z"
+    )
+    assert (
+        trader.http.post("/venue/advance", json={"to": "2024-01-03"}).json()["timestamp"]
+        == "2024-01-03T00:00:00Z"
+    )
 
 
 @pytest.mark.parametrize(
@@ -251,7 +257,9 @@ def test_activities_are_chosen_by_type_day_and_order(trader):
     trader.after(days=1)
 
     def kinds(**query: str) -> list[str]:
-        return [one["activity_type"] for one in trader.get("/v2/account/activities", direction="asc", **query)]
+        return [
+            one["activity_type"] for one in trader.get("/v2/account/activities", direction="asc", **query)
+        ]
 
     assert kinds() == ["FILL", "CFEE", "FILL", "CFEE"]
     assert kinds(date="2024-01-02") == ["CFEE", "FILL"]

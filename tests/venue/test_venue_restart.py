@@ -55,7 +55,11 @@ def test_everything_survives_a_kill_and_a_restart(data, tmp_path):
         ask(url, "/venue/faults", {"path": "/v2/orders", "times": 2, "action": "partial:0.5"})
         ask(url, "/v2/orders", market | {"qty": 0.75})
         ask(url, "/venue/advance", {"seconds": 60})
-        ask(url, "/v2/orders", market | {"type": "limit", "limit_price": "90", "qty": "1", "client_order_id": "mine"})
+        ask(
+            url,
+            "/v2/orders",
+            market | {"type": "limit", "limit_price": "90", "qty": "1", "client_order_id": "mine"},
+        )
         before, faults = ask(url, "/venue/ledger"), ask(url, "/venue/faults")
         process.send_signal(signal.SIGKILL)
         process.wait()
@@ -78,7 +82,16 @@ def test_everything_survives_a_kill_and_a_restart(data, tmp_path):
     ],
 )
 def test_a_state_file_of_another_run_is_refused(data, tmp_path, capsys, change, words):
-    arguments = ["--port", "0", "--data", str(data), "--start", "2024-02-01", "--db", str(tmp_path / "venue.db")]
+    arguments = [
+        "--port",
+        "0",
+        "--data",
+        str(data),
+        "--start",
+        "2024-02-01",
+        "--db",
+        str(tmp_path / "venue.db"),
+    ]
     with venue(*arguments[2:]):
         pass
 
@@ -89,7 +102,12 @@ def test_a_state_file_of_another_run_is_refused(data, tmp_path, capsys, change, 
 def test_a_file_that_is_no_state_file_is_refused(data, tmp_path, capsys):
     (tmp_path / "venue.db").write_text("this is not a database, it is a long enough text to be refused" * 20)
 
-    assert main(["--port", "0", "--data", str(data), "--start", "2024-02-01", "--db", str(tmp_path / "venue.db")]) == 2
+    assert (
+        main(
+            ["--port", "0", "--data", str(data), "--start", "2024-02-01", "--db", str(tmp_path / "venue.db")]
+        )
+        == 2
+    )
     assert "cannot be used as a venue state file" in capsys.readouterr().err
 
 
@@ -102,7 +120,11 @@ def test_missing_data_exits_with_the_command_that_fetches_it(tmp_path, capsys, m
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--start", "someday"], ["--start", "2024-02-01", "--cash", "lots"], ["--start", "2024-02-01", "--rate-limit", "-1"]],
+    [
+        ["--start", "someday"],
+        ["--start", "2024-02-01", "--cash", "lots"],
+        ["--start", "2024-02-01", "--rate-limit", "-1"],
+    ],
 )
 def test_wrong_arguments_are_refused_before_anything_starts(data, arguments):
     with pytest.raises(SystemExit) as stopped:
