@@ -100,7 +100,10 @@ def _breaker(snapshot: Snapshot, module: AssetModule) -> ModeState | None:
     )
 
 
-def _daily_change_frac(snapshot: Snapshot) -> Decimal:
+def _daily_change_frac(snapshot: Snapshot) -> Decimal | None:
+    """Today's change of equity; None for an account that had none at the last close."""
+    if snapshot.account.last_equity_usd <= 0:
+        return None
     return snapshot.account.equity_usd / snapshot.account.last_equity_usd - 1
 
 

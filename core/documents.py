@@ -59,11 +59,22 @@ def parsed(kind: type[T], stored: Document) -> T:
 def value_of(kind: type[T], data: Any, where: str) -> T:
     """A nested part of a document as a value."""
     try:
-        return _adapter(kind).validate_python(data)  # type: ignore[no-any-return, arg-type]
+        value: T = _adapter(kind).validate_python(data)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
         raise BadFacts(f"{where}: field {field}: {first['msg']}; the document was changed by hand?") from error
+    if _has_naive_time(value):
+        raise BadFacts(f"{where}: a time has no time zone; the document was changed by hand?")
+    return value
+
+
+def _has_naive_time(value: Any) -> bool:
+    if isinstance(value, datetime):
+        return value.tzinfo is None
+    if dataclasses.is_dataclass(value):
+        return any(_has_naive_time(getattr(value, field.name)) for field in dataclasses.fields(value))
+    return isinstance(value, tuple) and any(_has_naive_time(item) for item in value)
 
 
 @cache

@@ -32,7 +32,8 @@ def features(bars: Bars) -> Features:
     close minus its 20-bar mean in standard deviations. `channel`: log close in the *prior* 20-bar high-low channel, -1
     at its low, +1 at its high, beyond outside. `obv`: 20-bar change of on-balance volume over the volume traded. `adx`,
     `cci`, `williams`, `stochastic`: TA-Lib's, periods 14, 20, 14 and 14/3/3. `atr`: Wilder 14, in price units.
-    `volume_ratio`: a day's volume over the mean of the seven days before. `daily_volume_usd`: 20-day mean.
+    `volume_ratio`: a day's volume over the mean of the seven days before. `daily_volume_usd`: mean of seven days.
+    Where nothing moved, TA-Lib answers 0/0 with a number; here it is NaN.
     """
     log_high, log_low, log_close = np.log(bars.high), np.log(bars.low), np.log(bars.close)
     volatility = _rows(lambda close: talib.STDDEV(np.diff(close, prepend=np.nan), 20), log_close)
@@ -58,8 +59,12 @@ def features(bars: Bars) -> Features:
         ),
         "atr": _rows(lambda h, low, c: talib.ATR(h, low, c, 14), bars.high, bars.low, bars.close),
         "volume_ratio": _volume_ratio(bars.volume, per_day),
-        "daily_volume_usd": _rows(lambda v: talib.SMA(v, 20 * per_day) * per_day, bars.volume * bars.close),
+        "daily_volume_usd": _rows(lambda v: talib.SUM(v, VOLUME_DAYS * per_day), bars.volume * bars.close)
+        / VOLUME_DAYS,
     }
+    moved = _rows(lambda h, low: talib.MAX(h, 14) - talib.MIN(low, 14), log_high, log_low) > 1e-12
+    for name in ("rsi", "cci", "williams", "stochastic"):
+        columns[name] = np.where(moved, columns[name], np.nan)
     return Features(bars.symbols, columns)
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Annotated, Any
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -51,12 +52,40 @@ def _sessions(value: Any) -> Any:
         if len(words) < 4 or words[1].count("-") != 1:
             raise ValueError(f"session {part!r} is not 'name start-end size strategy ...'")
         start, end = words[1].split("-")
-        sessions.append(Session(words[0], int(start), int(end), tuple(words[3:]), Decimal(words[2])))
+        try:
+            session = Session(words[0], int(start), int(end), tuple(words[3:]), Decimal(words[2]))
+        except (ValueError, InvalidOperation) as error:
+            raise ValueError(f"session {part!r} needs whole hours and a number as its size") from error
+        sessions.append(session)
     return tuple(sessions)
 
 
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Sessions = Annotated[tuple[Session, ...], BeforeValidator(_sessions)]
+def _pairs(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [symbol for symbol in symbols if symbol.count("/") != 1 or symbol != symbol.upper()]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is not of the form BTC/USD")
+    return symbols
+
+
+def _possible(sessions: tuple[Session, ...]) -> tuple[Session, ...]:
+    """Sessions inside a day, of a size up to one, with strategies that exist."""
+    problems = []
+    for session in sessions:
+        if not 0 <= session.start_hour < session.end_hour <= 24:
+            problems.append(f"{session.name} has hours {session.start_hour}-{session.end_hour}")
+        if not session.size_factor.is_finite() or not 0 < session.size_factor <= 1:
+            problems.append(f"{session.name} has size {session.size_factor}; use 0 < size <= 1")
+        for name in (name for name in session.strategies if name not in KNOWN_STRATEGIES):
+            near = get_close_matches(name, KNOWN_STRATEGIES, 1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(KNOWN_STRATEGIES)}"
+            problems.append(f"{session.name} names strategy {name}; {hint}")
+    if problems:
+        raise ValueError("; ".join(problems))
+    return sessions
+
+
+Pairs = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_pairs)]
+Sessions = Annotated[tuple[Session, ...], BeforeValidator(_sessions), AfterValidator(_possible)]
 
 
 class Settings(BaseModel):
@@ -76,7 +105,7 @@ class Settings(BaseModel):
 
     execution_enabled: bool = True
     crypto_trading: bool = True
-    crypto_symbols: Names = Field(default_factory=lambda: _listed(CRYPTO_UNIVERSE), min_length=1, max_length=50)
+    crypto_symbols: Pairs = Field(default_factory=lambda: _listed(CRYPTO_UNIVERSE), min_length=1, max_length=50)
     crypto_timeframe: Timeframe = Timeframe.DAY
     crypto_sessions: Sessions = Field(default_factory=lambda: _sessions(CRYPTO_SESSIONS), min_length=1)
     settle_wait_s: float = Field(default=1.0, ge=0, le=20)
@@ -106,21 +135,7 @@ class Settings(BaseModel):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
-        problems = [
-            f"CRYPTO_SYMBOLS: {symbol} is not of the form BTC/USD"
-            for symbol in self.crypto_symbols
-            if symbol.count("/") != 1 or symbol != symbol.upper()
-        ]
-        for session in self.crypto_sessions:
-            if not 0 <= session.start_hour < session.end_hour <= 24:
-                problems.append(f"CRYPTO_SESSIONS: {session.name} has hours {session.start_hour}-{session.end_hour}")
-            if not 0 < session.size_factor <= 1:
-                problems.append(f"CRYPTO_SESSIONS: {session.name} has size {session.size_factor}; 0 < size <= 1")
-            for name in session.strategies:
-                if name not in KNOWN_STRATEGIES:
-                    near = get_close_matches(name, KNOWN_STRATEGIES, 1)
-                    hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(KNOWN_STRATEGIES)}"
-                    problems.append(f"CRYPTO_SESSIONS: {session.name} names strategy {name}{hint}")
+        problems = []
         if self.daily_loss_halt_frac < self.daily_loss_reducing_frac:
             problems.append("DAILY_LOSS_HALT_FRAC is below DAILY_LOSS_REDUCING_FRAC")
         if self.cronfolio_state == "firestore" and not self.google_cloud_project:
@@ -188,7 +203,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate({name: given[name] for name in Settings.model_fields if name in given})
     except ValidationError as error:
-        problems = [_problem(item) for item in error.errors()]
+        problems = [_problem(item) for item in error.errors(include_input=False)]
         raise InvalidSettings("the settings cannot be used:\n" + "\n".join(f"- {line}" for line in problems)) from None
 
 

@@ -85,17 +85,13 @@ def visible_bars(series: Series, timeframe: Timeframe, at_us: int) -> Bars:
     A timeframe finer than the recording, or no multiple of it, has no bars.
     """
     known = _known(series, timeframe, at_us)
-    older = [_known(coarser, timeframe, at_us) for coarser in series.history if _serves(coarser, timeframe)][
-        :1
-    ]
+    older = [_known(coarser, timeframe, at_us) for coarser in series.history if _serves(coarser, timeframe)][:1]
     if not older or not len(older[0]):
         return known
     if not len(known):
         return older[0]
     kept = older[0].rows(slice(0, int(np.searchsorted(older[0].starts_us, known.starts_us[0], "left"))))
-    return Bars(
-        *(np.concatenate([getattr(kept, column), getattr(known, column)]) for column in Bars.__slots__)
-    )
+    return Bars(*(np.concatenate([getattr(kept, column), getattr(known, column)]) for column in Bars.__slots__))
 
 
 def _serves(series: Series, timeframe: Timeframe) -> bool:
@@ -140,7 +136,8 @@ def _aggregated(series: Series, timeframe: Timeframe) -> tuple[Bars, NDArray[np.
             np.add.reduceat(series.volumes, firsts),
         )
         series.caches[timeframe] = (whole, firsts)
-    return series.caches[timeframe]
+    cached: tuple[Bars, NDArray[np.intp]] = series.caches[timeframe]
+    return cached
 
 
 def _labels(series: Series, timeframe: Timeframe) -> Micros:
@@ -152,7 +149,8 @@ def _labels(series: Series, timeframe: Timeframe) -> Micros:
     local = pd.to_datetime(series.starts_us, unit="us", utc=True).tz_convert("America/New_York")
     wall_us = local.tz_localize(None).as_unit("us").to_numpy().astype(np.int64)
     labels = pd.to_datetime(_floored(wall_us, timeframe), unit="us").tz_localize("America/New_York")
-    return labels.tz_convert("UTC").tz_localize(None).as_unit("us").to_numpy().astype(np.int64)
+    utc = labels.tz_convert("UTC").tz_localize(None).as_unit("us")
+    return np.asarray(utc.to_numpy(), dtype="datetime64[us]").astype(np.int64)
 
 
 def _floored(times_us: Micros, timeframe: Timeframe) -> Micros:

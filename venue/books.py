@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from venue.matching import MAKER, MAKER_FEE_FRAC, TAKER_FEE_FRAC
-from venue.orders import QTY_INCREMENT, ZERO, Fill, Side
+from venue.orders import QTY_INCREMENT, ZERO, Fill, Side, venue_id
 from venue.recording import CRYPTO
 from venue.wire import to_us
 
@@ -34,6 +34,7 @@ class Lot:
 class Fee:
     """What one fill cost; the balance changed at once, the activity is posted when the UTC day is over."""
 
+    fee_id: str
     fill_id: str
     symbol: str
     asset: str
@@ -114,9 +115,7 @@ class Books:
         """The balance once this moment's bar ends were settled and before its bar opens were."""
         return self._balances[max(bisect_right(self._moments, (at_us, False)) - 1, 0)]
 
-    def realise(
-        self, symbol: str, side: Side, qty: Decimal, price: Decimal, fee: Charge, at: datetime
-    ) -> Decimal:
+    def realise(self, symbol: str, side: Side, qty: Decimal, price: Decimal, fee: Charge, at: datetime) -> Decimal:
         """Moves lots and cash for one execution and answers the profit it realised (zero for a buy)."""
         if side is Side.BUY:
             self.cash_usd -= qty * price
@@ -137,6 +136,7 @@ class Books:
         if fill.fee_qty:
             self.fees.append(
                 Fee(
+                    venue_id(f"fee of {fill.fill_id}"),
                     fill.fill_id,
                     fill.symbol,
                     fill.fee_asset,
@@ -150,9 +150,7 @@ class Books:
             if fill.fee_asset == USD:
                 self.cash_movements.append(CashMovement(fill.at, "fee", -fill.fee_usd, fill.fill_id))
         self._moments.append((to_us(fill.at), fill.is_at_open))
-        self._balances.append(
-            Balance(self.cash_usd, {symbol: self.held_qty(symbol) for symbol in self.held_symbols()})
-        )
+        self._balances.append(Balance(self.cash_usd, {symbol: self.held_qty(symbol) for symbol in self.held_symbols()}))
 
     def _cost_taken(self, symbol: str, qty: Decimal) -> Decimal:
         cost_usd = ZERO

@@ -70,9 +70,7 @@ class Sessions:
 
     def _checked(self, index: int, at_us: int) -> int:
         if index >= len(self.dates):
-            raise ApiError(
-                500, 50010000, f"the session calendar ends {self.dates[-1]}, before {from_us(at_us)}"
-            )
+            raise ApiError(500, 50010000, f"the session calendar ends {self.dates[-1]}, before {from_us(at_us)}")
         return index
 
 
@@ -85,9 +83,7 @@ def sessions_around(first: datetime, last: datetime) -> Sessions:
 def _sessions(first_year: int, last_year: int) -> Sessions:
     import exchange_calendars  # half a second: only a venue that is asked about sessions pays it
 
-    schedule = exchange_calendars.get_calendar(
-        "XNYS", start=f"{first_year}-01-01", end=f"{last_year}-12-31"
-    ).schedule
+    schedule = exchange_calendars.get_calendar("XNYS", start=f"{first_year}-01-01", end=f"{last_year}-12-31").schedule
     return Sessions(
         dates=tuple(day.date() for day in schedule.index),
         opens_us=_microseconds(schedule["open"]),

@@ -102,9 +102,7 @@ def ledger(exchange: Exchange) -> dict[str, Any]:
         "cash_usd": plain(books.cash_usd),
         "equity_usd": plain(equity),
         "realised_pl_usd": plain(sum(books.realised_usd.values(), ZERO)),
-        "realised_pl_usd_by_symbol": {
-            symbol: plain(usd) for symbol, usd in sorted(books.realised_usd.items())
-        },
+        "realised_pl_usd_by_symbol": {symbol: plain(usd) for symbol, usd in sorted(books.realised_usd.items())},
         "unrealised_pl_usd": plain(
             equity - books.cash_usd - sum((books.cost_usd(symbol) for symbol in books.held_symbols()), ZERO)
         ),

@@ -70,9 +70,7 @@ def _trades(call: Call, asset_class: str) -> Response:
     return json_response({"trades": {}, "next_page_token": None})
 
 
-def _paged(
-    call: Call, asset_class: str, name: str, page: Any, headers: dict[str, str] | None = None
-) -> Response:
+def _paged(call: Call, asset_class: str, name: str, page: Any, headers: dict[str, str] | None = None) -> Response:
     """Rows of all symbols, symbol by symbol, at most `limit` of them, and where the next page begins."""
     now_us = call.exchange.now_us
     start, end = call.time("start"), call.time("end")

@@ -264,9 +264,7 @@ class Exchange:
             raise rules.unprocessable(f"asset {name!r} not found; this venue trades what its recording holds")
         return self.asset(symbol)
 
-    def _accepted(
-        self, request: OrderRequest, fill_cap_frac: Decimal | None, instead_of: Order | None = None
-    ) -> Order:
+    def _accepted(self, request: OrderRequest, fill_cap_frac: Decimal | None, instead_of: Order | None = None) -> Order:
         sequence = len(self.orders) + 1
         client_order_id = request.client_order_id or venue_id(f"client order {sequence}")
         if client_order_id in self.client_order_ids:

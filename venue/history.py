@@ -13,13 +13,13 @@ import numpy as np
 from venue.books import USD, Fee
 from venue.calendar import new_york_date, new_york_midnight_us
 from venue.exchange import Exchange
-from venue.orders import Fill, venue_id
+from venue.orders import Fill
 from venue.wire import DAY_US, MINUTE_US, bad_request, plain, rfc3339, to_us
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """One account activity: when it appeared, its type, and what Alpaca would show.
+    """One account activity: when it appeared, its type and id, and the fill or fee it reports.
 
     `is_after_midnight_posts`: a fill at the open of a bar comes after the fees posted at that instant.
     """
@@ -27,47 +27,63 @@ class Activity:
     created_at: datetime
     is_after_midnight_posts: bool
     activity_type: str
-    order_id: str | None
-    body: dict[str, Any]
+    activity_id: str
+    source: Fill | Fee
+
+    @property
+    def order_id(self) -> str | None:
+        """The order of a fill; Alpaca names none for a fee."""
+        return self.source.order_id if isinstance(self.source, Fill) else None
+
+    def as_json(self) -> dict[str, Any]:
+        """The activity as Alpaca shows it."""
+        facts = _fill_json(self.source) if isinstance(self.source, Fill) else _fee_json(self.source)
+        return {"id": self.activity_id, "activity_type": self.activity_type, **facts}
 
 
 def activities(exchange: Exchange) -> list[Activity]:
     """Everything posted by now, oldest first: fills at once, fees when their UTC day is over."""
-    posted = [*_fills(exchange.books.fills), *_fees(exchange)]
-    return sorted(posted, key=lambda a: (a.created_at, a.is_after_midnight_posts))
+    posted = [
+        Activity(fill.at, fill.is_at_open, "FILL", f"{_stamp(fill.at)}::{fill.fill_id}", fill)
+        for fill in exchange.books.fills
+    ]
+    posted += [
+        # the posting is dated by the day of the trade, as Alpaca dates it
+        Activity(
+            fee.posted_at,
+            False,
+            "FEE" if fee.asset == USD else "CFEE",
+            f"{fee.charged_at:%Y%m%d}000000000::{fee.fee_id}",
+            fee,
+        )
+        for fee in exchange.books.fees
+        if fee.posted_at <= exchange.now
+    ]
+    return sorted(posted, key=lambda activity: (activity.created_at, activity.is_after_midnight_posts))
 
 
-def _fills(fills: list[Fill]) -> Iterator[Activity]:
-    for fill in fills:
-        body = {
-            "id": f"{fill.at:%Y%m%d%H%M%S}{fill.at.microsecond // 1000:03d}::{fill.fill_id}",
-            "activity_type": "FILL",
-            "transaction_time": rfc3339(fill.at),
-            "type": "partial_fill" if fill.leaves_qty else "fill",
-            "price": plain(fill.price),
-            "qty": plain(fill.qty),
-            "side": fill.side,
-            "symbol": fill.symbol.replace("/", ""),
-            "leaves_qty": plain(fill.leaves_qty),
-            "order_id": fill.order_id,
-            "cum_qty": plain(fill.cum_qty),
-            "order_status": fill.order_status,
-        }
-        yield Activity(fill.at, fill.is_at_open, "FILL", fill.order_id, body)
+def _stamp(at: datetime) -> str:
+    return f"{at:%Y%m%d%H%M%S}{at.microsecond // 1000:03d}"
 
 
-def _fees(exchange: Exchange) -> Iterator[Activity]:
-    for fee in exchange.books.fees:
-        if fee.posted_at <= exchange.now:
-            yield _fee(fee)
+def _fill_json(fill: Fill) -> dict[str, Any]:
+    return {
+        "transaction_time": rfc3339(fill.at),
+        "type": "partial_fill" if fill.leaves_qty else "fill",
+        "price": plain(fill.price),
+        "qty": plain(fill.qty),
+        "side": fill.side,
+        "symbol": fill.symbol.replace("/", ""),
+        "leaves_qty": plain(fill.leaves_qty),
+        "order_id": fill.order_id,
+        "cum_qty": plain(fill.cum_qty),
+        "order_status": fill.order_status,
+    }
 
 
-def _fee(fee: Fee) -> Activity:
+def _fee_json(fee: Fee) -> dict[str, Any]:
     is_usd = fee.asset == USD
-    activity_type = "FEE" if is_usd else "CFEE"
     body = {
-        "id": f"{fee.charged_at:%Y%m%d}000000000::{venue_id(f'fee of {fee.fill_id}')}",
-        "activity_type": activity_type,
         "date": f"{fee.charged_at:%Y-%m-%d}",
         "created_at": rfc3339(fee.posted_at),
         "net_amount": plain(-fee.usd) if is_usd else "0",
@@ -75,9 +91,7 @@ def _fee(fee: Fee) -> Activity:
         "symbol": fee.symbol.replace("/", ""),
         "status": "executed",
     }
-    if not is_usd:
-        body |= {"qty": plain(-fee.qty), "price": plain(fee.price)}
-    return Activity(fee.posted_at, False, activity_type, None, body)
+    return body if is_usd else body | {"qty": plain(-fee.qty), "price": plain(fee.price)}
 
 
 _PERIOD = re.compile(r"(\d{1,4})([DWMA])")

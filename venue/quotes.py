@@ -113,13 +113,10 @@ def _spreads(series: Series) -> Floats:
         import pandas as pd
         from bidask import edge_rolling
 
-        bars = pd.DataFrame(
-            {"open": series.opens, "high": series.highs, "low": series.lows, "close": series.closes}
-        )
-        horizons = pd.concat(
-            [edge_rolling(bars, window=window).abs() for window in SPREAD_WINDOWS_BARS], axis=1
-        )
+        bars = pd.DataFrame({"open": series.opens, "high": series.highs, "low": series.lows, "close": series.closes})
+        horizons = pd.concat([edge_rolling(bars, window=window).abs() for window in SPREAD_WINDOWS_BARS], axis=1)
         largest = horizons.max(axis=1)
         seen = largest.where(largest > _NO_BOUNCE_FRAC).ffill().fillna(0.0)
         series.caches["spreads"] = np.asarray(seen, dtype=np.float64)
-    return series.caches["spreads"]
+    spreads: Floats = series.caches["spreads"]
+    return spreads

@@ -155,9 +155,7 @@ def load(items: str) -> Recording:
             for symbol, rows in _read(path).groupby("symbol", sort=True):
                 key = (_canonical(str(symbol), kind[0]), *kind)
                 if key in frames:
-                    raise RecordingError(
-                        f"{key[0]} {kind[1]} bars are recorded twice (again in {path}); keep one file"
-                    )
+                    raise RecordingError(f"{key[0]} {kind[1]} bars are recorded twice (again in {path}); keep one file")
                 frames[key] = rows
         if not found:
             raise RecordingError(
@@ -228,9 +226,7 @@ def _assembled(frames: dict[tuple[str, str, str], pd.DataFrame]) -> Recording:
             recorded.setdefault(symbol, []).append(series)
     if not recorded:
         raise RecordingError("the recording holds no bars; " + "; ".join(notes))
-    return Recording(
-        {symbol: _with_history(found) for symbol, found in sorted(recorded.items())}, tuple(notes)
-    )
+    return Recording({symbol: _with_history(found) for symbol, found in sorted(recorded.items())}, tuple(notes))
 
 
 def build_series(symbol: str, asset_class: str, timeframe: str, frame: pd.DataFrame) -> Series:
@@ -255,10 +251,15 @@ def _refuse_bad_bars(series: Series) -> None:
     good &= np.isfinite(series.highs)
     if not good.all():
         row = int(np.argmin(good))
+        prices = ", ".join(
+            f"{name} {column[row]}"
+            for name, column in zip(
+                "ohlcv", (series.opens, series.highs, series.lows, series.closes, series.volumes), strict=True
+            )
+        )
         raise RecordingError(
-            f"{series.symbol} {series.timeframe} bar {rfc3339(from_us(int(series.starts_us[row])))}: "
-            f"impossible prices o {series.opens[row]} h {series.highs[row]} l {series.lows[row]} c {series.closes[row]} "
-            f"v {series.volumes[row]}; mend the recording"
+            f"{series.symbol} {series.timeframe} bar {rfc3339(from_us(int(series.starts_us[row])))} "
+            f"has impossible prices {prices}; mend the recording"
         )
     gaps = np.diff(series.starts_us)
     if len(gaps) and gaps.min() < (series.timeframe_us if series.asset_class == CRYPTO else 1):

@@ -101,9 +101,7 @@ def read_order(payload: Mapping[str, Any], asset: Asset) -> OrderRequest:
     if not isinstance(extended_hours, bool):
         raise invalid(f"extended_hours {extended_hours!r} is not true or false")
     if extended_hours and (
-        is_crypto
-        or order_type is not OrderType.LIMIT
-        or time_in_force not in (TimeInForce.DAY, TimeInForce.GTC)
+        is_crypto or order_type is not OrderType.LIMIT or time_in_force not in (TimeInForce.DAY, TimeInForce.GTC)
     ):
         raise unprocessable("extended hours order must be an equity DAY or GTC limit order")
     is_fractional = notional is not None or (qty is not None and qty != qty.to_integral_value())
@@ -126,9 +124,7 @@ def refuse_other_classes(payload: Mapping[str, Any]) -> None:
     if payload.get("type") == "trailing_stop":
         raise unprocessable("invalid order type trailing_stop: this venue does not support it; use stop")
     if payload.get("time_in_force") in ("opg", "cls"):
-        raise unprocessable(
-            f"invalid time_in_force {payload['time_in_force']}: this venue runs no auctions; use day"
-        )
+        raise unprocessable(f"invalid time_in_force {payload['time_in_force']}: this venue runs no auctions; use day")
 
 
 def client_order_id(payload: Mapping[str, Any]) -> str | None:
@@ -166,9 +162,7 @@ def check_means(request: OrderRequest, means: Means, quote: Quote | None) -> Dec
     if quote is None and (request.order_type is OrderType.MARKET or request.notional is not None):
         raise unprocessable(f"no quote is available for {request.symbol}; wait for more bars or use a limit")
     reserve_price = _reserve_price(request, quote)
-    cost_usd = (
-        request.notional if request.notional is not None else _qty(request) * _cost_price(request, quote)
-    )
+    cost_usd = request.notional if request.notional is not None else _qty(request) * _cost_price(request, quote)
     _check_size(request, cost_usd)
     _refuse_wash_trade(request, means)
     if request.side is Side.SELL:
@@ -212,9 +206,7 @@ def _qty(request: OrderRequest) -> Decimal:
 def _check_size(request: OrderRequest, cost_usd: Decimal) -> None:
     minimum = CRYPTO_MINIMUM_USD if request.asset_class == CRYPTO else EQUITY_MINIMUM_USD
     if cost_usd < minimum:
-        raise forbidden(
-            f"cost basis must be >= minimal amount of order {minimum}", cost_basis=plain(cost_usd)
-        )
+        raise forbidden(f"cost basis must be >= minimal amount of order {minimum}", cost_basis=plain(cost_usd))
     if cost_usd > MAXIMUM_USD:
         raise forbidden(
             f"notional value {plain(cost_usd)} exceeds the largest order of {MAXIMUM_USD} USD; split it",
@@ -246,8 +238,7 @@ def _check_holding(request: OrderRequest, means: Means, quote: Quote | None) -> 
         wanted = request.notional / price
     if wanted > available:
         raise forbidden(
-            "insufficient qty available for order "
-            f"(requested: {plain(wanted)}, available: {plain(available)})",
+            f"insufficient qty available for order (requested: {plain(wanted)}, available: {plain(available)})",
             symbol=request.symbol,
             available=plain(available),
             existing_qty=plain(means.held_qty),

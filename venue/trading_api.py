@@ -259,13 +259,12 @@ def get_activities(call: Call) -> Response:
     ]
     if direction == "desc":
         chosen.reverse()
-    bodies = [activity.body for activity in chosen]
     if token := call.text("page_token"):
-        ids = [body["id"] for body in bodies]
+        ids = [activity.activity_id for activity in chosen]
         if token not in ids:
             raise rules.unprocessable(f"page_token {token!r} is not the id of one of these activities")
-        bodies = bodies[ids.index(token) + 1 :]
-    return json_response(bodies[:page_size])
+        chosen = chosen[ids.index(token) + 1 :]
+    return json_response([activity.as_json() for activity in chosen[:page_size]])
 
 
 def get_portfolio_history(call: Call) -> Response:

@@ -68,7 +68,7 @@ class _Account(_Wire):
     status: str
     cash: Decimal
     equity: Decimal = Field(gt=0)
-    last_equity: Decimal = Field(gt=0)
+    last_equity: Decimal = Field(ge=0)
     buying_power: Decimal
     non_marginable_buying_power: Decimal
     trading_blocked: bool

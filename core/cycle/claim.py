@@ -75,6 +75,7 @@ class Claim:
     owner: str
     token: int
     account: Account
+    claimed_at: datetime
     cycle: dict[str, Any]
     cycle_path: str
     cycle_version: str
@@ -173,7 +174,7 @@ def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writ
     cycle = {**held.cycle, "state": "done", "finished_at": now, "report": report}
     batch = [
         Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
-        Write(LEASE_PATH, _lease(held.owner, held.token, held.cycle, now), AtVersion(held.lease_version)),
+        Write(LEASE_PATH, _freed(held), AtVersion(held.lease_version)),
         *writes,
     ]
     if held.books != books:
@@ -184,10 +185,9 @@ def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writ
         raise LeaseLost(f"another run wrote first: {conflict}; this run's report is not stored") from conflict
 
 
-def release(store: Store, held: Claim, now: datetime) -> None:
+def release(store: Store, held: Claim) -> None:
     """Free the lease after a run that could not finish, so that the next delivery need not wait for it to end."""
-    lease = _lease(held.owner, held.token, held.cycle, now)
-    store.commit([Write(LEASE_PATH, lease, AtVersion(held.lease_version))])
+    store.commit([Write(LEASE_PATH, _freed(held), AtVersion(held.lease_version))])
 
 
 def books_document(books: Books) -> dict[str, Any]:
@@ -259,6 +259,7 @@ def _take(
         owner=owner,
         token=token,
         account=account,
+        claimed_at=now,
         cycle=cycle,
         cycle_path=cycle_path,
         cycle_version=versions[0],
@@ -274,6 +275,11 @@ def _take(
 def _lease(owner: str, token: int, cycle: dict[str, Any], expires_at: datetime) -> dict[str, Any]:
     lease = Lease(owner, token, cycle["cycle_id"], expires_at)
     return document(lease, account_id=cycle["account_id"])
+
+
+def _freed(held: Claim) -> dict[str, Any]:
+    """The lease as one that ended when it began: free for whoever reads the broker's clock from then on."""
+    return _lease(held.owner, held.token, held.cycle, held.claimed_at)
 
 
 def _as_read(stored: Document | None) -> Absent | AtVersion:

@@ -24,6 +24,9 @@ log = structlog.get_logger()
 HISTORY = timedelta(days=1)
 """How far back the safety rules look at orders."""
 
+VOLUME_HISTORY = timedelta(days=9)
+"""A day's volume is compared with the seven days before; shorter bars need more of them."""
+
 CLOCK_SKEW = timedelta(seconds=2)
 
 
@@ -100,7 +103,7 @@ def market_facts(
 
 def _bars(world: World, symbols: Sequence[str], as_of: datetime) -> tuple[Bars, tuple[Refusal, ...]]:
     timeframe, signals = world.settings.crypto_timeframe, world.settings.limits.signals
-    start = as_of - timeframe.length * (signals.lookback_bars + 1)
+    start = as_of - max(timeframe.length * (signals.lookback_bars + 1), VOLUME_HISTORY)
     try:
         bars = world.data.bars(AssetClass.CRYPTO, symbols, timeframe=timeframe, start=start, end=as_of)
     except (BrokerUnavailable, BrokerRefused, BadFacts) as error:

@@ -66,7 +66,7 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
     try:
         return _claimed_cycle(world, request, stored, held, as_of, now)
     except CronfolioError:
-        _release(world, held, now())
+        _release(world, held)
         raise
 
 
@@ -176,9 +176,9 @@ def _running_clock(world: World, broker_time: datetime) -> Now:
     return lambda: broker_time + timedelta(seconds=world.elapsed_s() - started_s)
 
 
-def _release(world: World, held: claiming.Claim, at: datetime) -> None:
+def _release(world: World, held: claiming.Claim) -> None:
     """Let the next delivery start at once; if even that fails, it starts when the lease ends."""
     try:
-        claiming.release(world.store, held, at)
+        claiming.release(world.store, held)
     except (Unsure, Conflict) as error:
         log.warning("lease_not_released", cycle_id=held.cycle["cycle_id"], owner=held.owner, error=str(error))

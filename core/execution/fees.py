@@ -13,6 +13,7 @@ from core.model.trades import BookedFill, Trade
 
 ZERO = Decimal(0)
 COIN_STEP = Decimal("0.000000001")
+WHOLE_DAY_FRAC = Decimal("0.9")
 
 Bucket = tuple[str, Side, date]
 Place = tuple[str, int]
@@ -26,19 +27,25 @@ def accrued_fee(fill: Fill, costs: Costs) -> tuple[Decimal, Decimal]:
     return ZERO, fill.quantity * fill.price * costs.taker_fee_frac
 
 
-def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> tuple[set[str], Decimal]:
-    """Replace accruals by what was posted, in place; returns the trades touched and the correction of cash.
+def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> tuple[set[str], Decimal, set[str]]:
+    """Replace accruals by what was posted, in place; returns the trades touched, the correction of cash, and the ids of
+    postings to be read again.
 
     The broker names no order with a fee, only symbol and day, so fees meet the day's fills of the same symbol and side:
-    one to one in time order when their number agrees, else in proportion to the accruals.
+    one to one in time order when their number agrees, else in proportion to the accruals. Fewer postings than fills
+    that also fall short of the accruals are a day half posted: they wait for the rest.
     """
     touched: set[str] = set()
+    awaited: set[str] = set()
     correction = ZERO
     for bucket, posted in _grouped(postings).items():
         fills = _unposted(trades, bucket)
         by_fill: dict[str, list[Place]] = {}
         for place in fills:
             by_fill.setdefault(_at(trades, place, bucket[1]).fill_id, []).append(place)
+        if _is_half_posted(trades, by_fill, posted, bucket[1]):
+            awaited |= {posting.fee_id for posting in posted}
+            continue
         shares = _shares(trades, by_fill, posted, bucket[1])
         for places, amount in zip(by_fill.values(), shares, strict=True):
             for place, part in zip(places, _split(trades, places, amount, bucket[1]), strict=True):
@@ -46,7 +53,7 @@ def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> tuple
                 _put(trades, place, bucket[1], _with_fee(before, part, bucket[1]))
                 correction += before.fee_usd - (part if bucket[1] is Side.SELL else ZERO)
                 touched.add(place[0])
-    return touched, correction
+    return touched, correction, awaited
 
 
 def _grouped(postings: Iterable[FeePosting]) -> dict[Bucket, list[FeePosting]]:
@@ -69,15 +76,26 @@ def _unposted(trades: dict[str, Trade], bucket: Bucket) -> list[Place]:
     return [(trade_id, index) for _, _, trade_id, index in sorted(found)]
 
 
+def _is_half_posted(
+    trades: dict[str, Trade], by_fill: dict[str, list[Place]], posted: Sequence[FeePosting], side: Side
+) -> bool:
+    accrued = sum((_fee(_at(trades, place, side), side) for places in by_fill.values() for place in places), ZERO)
+    return len(posted) < len(by_fill) and sum(_amounts(posted, side), ZERO) < WHOLE_DAY_FRAC * accrued
+
+
 def _shares(
     trades: dict[str, Trade], by_fill: dict[str, list[Place]], posted: Sequence[FeePosting], side: Side
 ) -> list[Decimal]:
     """What each fill really cost, in coins (buys) or dollars (sales)."""
-    amounts = [posting.quantity if side is Side.BUY else posting.amount_usd for posting in posted]
+    amounts = _amounts(posted, side)
     if len(amounts) == len(by_fill):
         return amounts
     accrued = [sum((_fee(_at(trades, place, side), side) for place in places), ZERO) for places in by_fill.values()]
     return _in_proportion(sum(amounts, ZERO), accrued)
+
+
+def _amounts(posted: Sequence[FeePosting], side: Side) -> list[Decimal]:
+    return [posting.quantity if side is Side.BUY else posting.amount_usd for posting in posted]
 
 
 def _split(trades: dict[str, Trade], places: Sequence[Place], amount: Decimal, side: Side) -> list[Decimal]:

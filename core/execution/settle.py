@@ -13,6 +13,7 @@ from core.model.orders import Activities, Fill, Order, OrderStatus, Side
 from core.model.trades import BookedFill, Books, OrderRecord, Trade
 
 ZERO = Decimal(0)
+MAX_FEE_SLACK_FRAC = Decimal("0.01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +62,18 @@ def settle(
     notes: list[str] = []
     cash = books.cash_usd
     read = activities or Activities((), ())
-    new_fills = sorted((fill for fill in read.fills if fill.fill_id not in books.seen_ids), key=_fill_order)
+    unread = {fill.fill_id: fill for fill in read.fills if fill.fill_id not in books.seen_ids}
+    new_fills = sorted(unread.values(), key=_fill_order)
+    undecided: set[str] = set()
     for fill in new_fills:
         record = next((record for record in records.values() if record.order_id == fill.order_id), None)
         if record is None:
-            notes.append(f"{fill.side} of {fill.quantity} {fill.symbol} at {fill.at} is no order of ours; not booked")
+            if _may_become_ours(fill, records.values()):
+                undecided.add(fill.fill_id)
+            else:
+                notes.append(
+                    f"{fill.side} of {fill.quantity} {fill.symbol} at {fill.at} is no order of ours; not booked"
+                )
             continue
         cash += _cash_change(fill, costs)
         if fill.side is Side.BUY:
@@ -77,18 +85,19 @@ def settle(
                 notes.append(f"{unexplained} {fill.symbol} sold by {record.client_order_id} had no booked lot")
         records[record.client_order_id] = replace(record, booked_quantity=record.booked_quantity + fill.quantity)
         changed.add(record.client_order_id)
-    adjusted, cash_correction = post_fees(trades, [fee for fee in read.fees if fee.fee_id not in books.seen_ids])
+    fees = {fee.fee_id: fee for fee in read.fees if fee.fee_id not in books.seen_ids}
+    adjusted, cash_correction, awaited = post_fees(trades, list(fees.values()))
     touched |= adjusted
     after = replace(books, cash_usd=cash + cash_correction)
     if activities is not None:
-        ids = (*(fill.fill_id for fill in read.fills), *(fee.fee_id for fee in read.fees))
-        after = replace(after, seen_ids=frozenset(ids))
+        ids = {fill.fill_id for fill in read.fills} | {fee.fee_id for fee in read.fees}
+        after = replace(after, seen_ids=frozenset(ids - undecided - awaited))
     after = _without_finished(after, trades, records, as_of)
     return Settlement(
         books=after,
         orders=tuple(records[name] for name in sorted(changed)),
         trades=tuple(trades[name] for name in sorted(touched)),
-        new_fills=tuple(new_fills),
+        new_fills=tuple(fill for fill in new_fills if fill.fill_id not in undecided),
         notes=tuple(notes),
     )
 
@@ -112,6 +121,14 @@ def _follow(records: dict[str, OrderRecord], orders: Iterable[Order]) -> set[str
             records[order.client_order_id] = follow_order(record, order)
             changed.add(order.client_order_id)
     return changed
+
+
+def _may_become_ours(fill: Fill, records: Iterable[OrderRecord]) -> bool:
+    """Whether an order of ours whose broker id is not known yet could have filled so; then it is looked at again."""
+    return any(
+        record.order_id is None and (record.intent.symbol, record.intent.side) == (fill.symbol, fill.side)
+        for record in records
+    )
 
 
 def _fill_order(fill: Fill) -> tuple[datetime, bool, str]:
@@ -166,7 +183,11 @@ def _book_entry(trades: dict[str, Trade], record: OrderRecord, fill: Fill, costs
 
 
 def _book_exit(trades: dict[str, Trade], record: OrderRecord, fill: Fill, costs: Costs) -> tuple[set[str], Decimal]:
-    """Close lots first in, first out; returns the trades touched and the quantity that no lot explains."""
+    """Close lots first in, first out; returns the trades touched and the quantity that no lot explains.
+
+    The broker may have taken a smaller fee than was accrued, and then sells a little more than the lots hold: the last
+    lot takes that too, and comes out at zero once the fee is posted.
+    """
     left = fill.quantity
     touched = set()
     lots = [trade for trade in trades.values() if trade.symbol == fill.symbol and trade.is_open]
@@ -178,6 +199,11 @@ def _book_exit(trades: dict[str, Trade], record: OrderRecord, fill: Fill, costs:
         trades[trade.trade_id] = replace(trade, exits=(*trade.exits, booked), exit_reason=record.intent.reason)
         touched.add(trade.trade_id)
         left -= quantity
+        last = trades[trade.trade_id]
+    if touched and 0 < left <= MAX_FEE_SLACK_FRAC * fill.quantity:
+        more = replace(last.exits[-1], quantity=last.exits[-1].quantity + left)
+        trades[last.trade_id] = replace(last, exits=(*last.exits[:-1], more))
+        left = ZERO
     return touched, left
 
 

@@ -20,7 +20,7 @@ class Features:
 
     def latest(self, symbol: str) -> dict[str, float]:
         """The newest value of each feature of one symbol that is available; empty for an unknown symbol."""
-        if symbol not in self.symbols:
+        if symbol not in self.symbols or not all(values.shape[1] for values in self.columns.values()):
             return {}
         row = self.symbols.index(symbol)
         newest = {name: float(values[row, -1]) for name, values in self.columns.items()}

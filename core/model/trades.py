@@ -154,7 +154,7 @@ class TrackRecord:
 
 @dataclass(frozen=True, slots=True)
 class EquityMarks:
-    """Equity to measure losses against: the month's first, and the highest since `peak_since`. `day` was the last seen."""
+    """Equity to measure losses against: the month's first, the highest since `peak_since`; `day` was last seen."""
 
     day: date
     month_start_usd: Decimal

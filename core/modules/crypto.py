@@ -117,6 +117,9 @@ def _entry(snapshot: Snapshot, symbol: str) -> Opportunity | Refusal:
             f"{best.source} {best.confidence:.2f} is below {signals.enter_confidence:.2f} to enter",
         )
     features = snapshot.features.latest(symbol)
+    missing = [name for name in ("volatility", "daily_volume_usd") if name not in features]
+    if missing:
+        return Refusal(symbol, "features", f"{' and '.join(missing)} cannot be computed, so no size is safe")
     bars_per_day = timedelta(days=1) / snapshot.bars.timeframe.length
     gain = edge.expected_edge_frac(best.score, features["volatility"] * bars_per_day**0.5, costs)
     cost = edge.round_trip_cost_frac(quote.spread_frac, costs)
@@ -134,7 +137,7 @@ def _entry(snapshot: Snapshot, symbol: str) -> Opportunity | Refusal:
         stop_price=exits.stop_price(limit_price, features.get("atr"), snapshot.limits.exits),
         target_price=exits.target_price(limit_price, snapshot.limits.exits),
         size_factor=session.size_factor,
-        daily_volume_usd=features.get("daily_volume_usd"),
+        daily_volume_usd=features["daily_volume_usd"],
         features=features,
     )
 
@@ -147,8 +150,8 @@ def _exit(snapshot: Snapshot, position: Position) -> Opportunity | Refusal | Non
         return Refusal(position.symbol, "dust", f"worth less than ${smallest_usd}, which the broker does not sell")
     trades = [trade for trade in snapshot.books.open_trades if trade.symbol == position.symbol]
     first = min(trades, key=lambda trade: trade.opened_at, default=None)
-    quote = snapshot.quotes.get(position.symbol)
-    price = position.price if quote is None else quote.bid
+    quote = fresh_quote(snapshot, position.symbol)
+    price = position.price if isinstance(quote, Refusal) else quote.bid
     views = {view.source: view.confidence for view in opinions(snapshot, position.symbol)}
     rules = snapshot.limits.exits
     entry_price = position.average_entry_price
@@ -181,18 +184,18 @@ def _trims(
     """Sell back to the caps, only the excess, and only once a cap is exceeded by more than the tolerance."""
     equity = snapshot.account.equity_usd
     symbol_cap, class_cap = snapshot.limits.risk.max_symbol_frac * equity, class_share_frac * equity
-    total = sum((position.market_value_usd for position in positions), Decimal(0))
-    class_excess = exits.excess_usd(total, class_cap) if total > class_cap * TRIM_TOLERANCE else Decimal(0)
+    over_symbol = {position.symbol: _over(position.market_value_usd, symbol_cap) for position in positions}
+    left = {position.symbol: position.market_value_usd - over_symbol[position.symbol] for position in positions}
+    total = sum(left.values(), Decimal(0))
+    class_excess = _over(total, class_cap)
     trims = []
     for position in positions:
-        value = position.market_value_usd
-        over_symbol = exits.excess_usd(value, symbol_cap) if value > symbol_cap * TRIM_TOLERANCE else Decimal(0)
-        over_class = class_excess * value / total if total > 0 else Decimal(0)
-        excess = max(over_symbol, over_class)
+        over_class = class_excess * left[position.symbol] / total if total > 0 else Decimal(0)
+        excess = over_symbol[position.symbol] + over_class
         quantity = min(excess / position.price, position.available_quantity)
         if quantity > 0 and excess >= snapshot.limits.risk.min_order_usd:
             cap = f"{snapshot.limits.risk.max_symbol_frac:.0%} of one symbol"
-            if over_class > over_symbol:
+            if over_class > 0:
                 cap = f"{class_share_frac:.0%} of crypto ({share_reason})"
             trims.append(
                 Opportunity(
@@ -206,6 +209,11 @@ def _trims(
                 )
             )
     return tuple(trims)
+
+
+def _over(value_usd: Decimal, cap_usd: Decimal) -> Decimal:
+    """What is above a cap, once it is above by more than the tolerance."""
+    return exits.excess_usd(value_usd, cap_usd) if value_usd > cap_usd * TRIM_TOLERANCE else Decimal(0)
 
 
 def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:

@@ -12,7 +12,7 @@ from core.model.limits import SafetyLimits
 def tripped(
     current: ModeState,
     *,
-    daily_change_frac: Decimal,
+    daily_change_frac: Decimal | None,
     drawdown_frac: Decimal,
     as_of: datetime,
     day_ends_at: datetime,
@@ -26,7 +26,7 @@ def tripped(
     if drawdown_frac >= limits.peak_drawdown_halt_frac:
         reason = f"drawdown {drawdown_frac:.1%} from the peak; a person must reset"
         return ModeState(Mode.REDUCING, reason, "breaker:peak_drawdown", as_of, None)
-    if limits.ignore_daily_loss:
+    if limits.ignore_daily_loss or daily_change_frac is None:
         return None
     loss = -daily_change_frac
     if loss >= limits.daily_loss_halt_frac:

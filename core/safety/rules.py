@@ -29,7 +29,7 @@ class Circumstances:
     as_of: datetime
     mode: ModeState
     sent: tuple[Sent, ...]
-    daily_change_frac: Decimal
+    daily_change_frac: Decimal | None
     drawdown_frac: Decimal
     position_drift: str
     rejected_at: tuple[datetime, ...]
@@ -52,7 +52,11 @@ def mode(intent: OrderIntent, now: Circumstances) -> str | None:
 
 def daily_loss(intent: OrderIntent, now: Circumstances) -> str | None:
     """2 % down since yesterday's close: no new risk today."""
-    if now.limits.ignore_daily_loss or now.daily_change_frac > -now.limits.daily_loss_reducing_frac:
+    if now.limits.ignore_daily_loss:
+        return None
+    if now.daily_change_frac is None:
+        return "the broker reports no equity at the last close, so today's loss is unknown"
+    if now.daily_change_frac > -now.limits.daily_loss_reducing_frac:
         return None
     return f"the account is down {-now.daily_change_frac:.2%} today, at most {now.limits.daily_loss_reducing_frac:.0%}"
 

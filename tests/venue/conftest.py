@@ -47,9 +47,7 @@ def crypto() -> Callable[..., Series]:
     The spread is given (0.002: a tenth to either side of 100), so that prices can be worked by hand.
     """
 
-    def build(
-        *rows: Row, symbol: str = "BTC/USD", timeframe: str = "1d", spread: float | None = 0.002
-    ) -> Series:
+    def build(*rows: Row, symbol: str = "BTC/USD", timeframe: str = "1d", spread: float | None = 0.002) -> Series:
         opens = rows[0][0]
         width = TIMEFRAMES_US[timeframe]
         everything = [(opens, opens, opens, opens, 1000.0)] * WARM_UP_BARS + list(rows)

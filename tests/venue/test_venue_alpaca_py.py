@@ -1,4 +1,4 @@
-"""alpaca-py, unmodified, and Alpaca's published OpenAPI documents: two independent readers of the venue's answers."""
+"""Two independent readers of the venue: alpaca-py, unmodified, and Alpaca's published OpenAPI documents."""
 
 from __future__ import annotations
 
@@ -61,9 +61,7 @@ def market(desk, crypto, stock):
     trader.until("2024-01-04T12:00:00Z")
     resting = trader.order("buy", "1", symbol="BTC/USD", type="limit", limit_price="80")
     trader.order("buy", "1", symbol="AAPL", type="limit", limit_price="80")
-    canceled = trader.order(
-        "buy", "1", symbol="BTC/USD", type="stop_limit", limit_price="121", stop_price="120"
-    )
+    canceled = trader.order("buy", "1", symbol="BTC/USD", type="stop_limit", limit_price="121", stop_price="120")
     trader.exchange.cancel(canceled.order_id)
     trader.exchange.replace(resting.order_id, {"limit_price": "81"})
     return trader
@@ -110,9 +108,9 @@ def test_alpaca_py_trades_and_reads_everything_back(market):
         assert {position.symbol for position in client.get_all_positions()} == {"AAPL", "BTCUSD"}
         assert client.get_open_position("BTCUSD").side == "long"
         assert client.get_asset("BTC/USD").min_trade_increment == 1e-9
-        assert [
-            asset.symbol for asset in client.get_all_assets(GetAssetsRequest(asset_class=AssetClass.CRYPTO))
-        ] == ["BTC/USD"]
+        assert [asset.symbol for asset in client.get_all_assets(GetAssetsRequest(asset_class=AssetClass.CRYPTO))] == [
+            "BTC/USD"
+        ]
         clock = client.get_clock()
         assert (clock.is_open, clock.next_open.isoformat()) == (False, "2024-01-05T09:30:00-05:00")
         calendar = client.get_calendar(GetCalendarRequest(start=date(2024, 7, 3), end=date(2024, 7, 5)))
@@ -135,9 +133,7 @@ def test_alpaca_py_reads_crypto_data(market):
             CryptoBarsRequest(symbol_or_symbols=["BTC/USD"], timeframe=TimeFrame.Day, start=start)
         )
         assert [bar.close for bar in bars["BTC/USD"]] == [100, 100, 100]
-        quote = client.get_crypto_latest_quote(CryptoLatestQuoteRequest(symbol_or_symbols="BTC/USD"))[
-            "BTC/USD"
-        ]
+        quote = client.get_crypto_latest_quote(CryptoLatestQuoteRequest(symbol_or_symbols="BTC/USD"))["BTC/USD"]
         assert (quote.bid_price, quote.ask_price) == (99.9, 100.1)
         quotes = client.get_crypto_quotes(CryptoQuoteRequest(symbol_or_symbols="BTC/USD", start=start))
         assert len(quotes["BTC/USD"]) == 4
@@ -153,16 +149,10 @@ def test_alpaca_py_reads_stock_data(market):
         request = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Day, start=start)
         assert [bar.volume for bar in client.get_stock_bars(request)["AAPL"]] == [100000, 100000]
         assert (
-            client.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols="AAPL"))["AAPL"].bid_price
-            == 99.9
+            client.get_stock_latest_quote(StockLatestQuoteRequest(symbol_or_symbols="AAPL"))["AAPL"].bid_price == 99.9
         )
-        assert (
-            client.get_stock_latest_bar(StockLatestBarRequest(symbol_or_symbols="AAPL"))["AAPL"].close == 100
-        )
-        assert (
-            client.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))["AAPL"].price
-            == 100
-        )
+        assert client.get_stock_latest_bar(StockLatestBarRequest(symbol_or_symbols="AAPL"))["AAPL"].close == 100
+        assert client.get_stock_latest_trade(StockLatestTradeRequest(symbol_or_symbols="AAPL"))["AAPL"].price == 100
         snapshot = client.get_stock_snapshot(StockSnapshotRequest(symbol_or_symbols="AAPL"))["AAPL"]
         assert snapshot.daily_bar.timestamp.isoformat() == "2024-01-03T05:00:00+00:00"
 
@@ -229,9 +219,7 @@ BODIES = {
 @pytest.mark.parametrize(("document", "method", "path", "query"), VALIDATED)
 def test_answers_conform_to_alpacas_openapi_documents(market, specifications, document, method, path, query):
     open_order = next(reversed(market.exchange.open_orders))
-    url = path.format(
-        loc="us", order_id=open_order, symbol_or_asset_id="AAPL" if "assets" in path else "BTCUSD"
-    )
+    url = path.format(loc="us", order_id=open_order, symbol_or_asset_id="AAPL" if "assets" in path else "BTCUSD")
     if (method, path) == ("delete", "/v2/positions/{symbol_or_asset_id}"):
         market.http.delete("/v2/orders")
     response = market.http.request(method.upper(), f"{url}?{query}", json=BODIES.get(method))
@@ -240,8 +228,6 @@ def test_answers_conform_to_alpacas_openapi_documents(market, specifications, do
         "paths", path, method, "responses", str(response.status_code), "content", "application/json", "schema"
     )
     registry = Registry().with_resource("urn:alpaca", Resource(specifications[document], DRAFT202012))
-    validator = Draft202012Validator(
-        {"$ref": f"urn:alpaca#{schema}"}, registry=registry, format_checker=FORMATS
-    )
+    validator = Draft202012Validator({"$ref": f"urn:alpaca#{schema}"}, registry=registry, format_checker=FORMATS)
     assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(response.json())] == []
     assert response.json()

@@ -39,9 +39,7 @@ def test_equity_is_what_was_put_in_plus_realised_and_unrealised_profit(desk, cry
     trader.after(days=1)
 
     ledger = trader.ledger()
-    explained = sum(
-        Decimal(ledger[name]) for name in ("starting_cash_usd", "realised_pl_usd", "unrealised_pl_usd")
-    )
+    explained = sum(Decimal(ledger[name]) for name in ("starting_cash_usd", "realised_pl_usd", "unrealised_pl_usd"))
     assert abs(explained - Decimal(ledger["equity_usd"])) < Decimal("1e-15")
     assert sum(Decimal(row["amount_usd"]) for row in ledger["cash_movements"]) == Decimal(ledger["cash_usd"])
 

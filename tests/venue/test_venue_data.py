@@ -129,9 +129,7 @@ def test_daily_stock_bars_span_their_session_and_other_days_are_left_out(tmp_pat
 
     spans = [
         (from_us(start).isoformat()[:16], from_us(end).isoformat()[:16])
-        for start, end in zip(
-            recording.series["AAPL"].starts_us, recording.series["AAPL"].ends_us, strict=True
-        )
+        for start, end in zip(recording.series["AAPL"].starts_us, recording.series["AAPL"].ends_us, strict=True)
     ]
     assert spans == [("2024-01-02T14:30", "2024-01-02T21:00"), ("2024-11-29T14:30", "2024-11-29T18:00")]
     assert recording.notes == ("AAPL 1d: 1 bars outside New York sessions are left out",)
@@ -151,8 +149,7 @@ def bars(trader, timeframe, symbol="BTC/USD", **query):
         "/v1beta3/crypto/us/bars", symbols=symbol, timeframe=timeframe, **({"start": "2024-01-01"} | query)
     )
     return [
-        (bar["t"][5:16], bar["o"], bar["h"], bar["l"], bar["c"], bar["v"])
-        for bar in answer["bars"].get(symbol, [])
+        (bar["t"][5:16], bar["o"], bar["h"], bar["l"], bar["c"], bar["v"]) for bar in answer["bars"].get(symbol, [])
     ]
 
 

@@ -53,9 +53,7 @@ def test_a_sell_receives_the_bid(desk, crypto):
     assert trader.now(order).filled_avg_price == Decimal("99.9")
 
 
-@pytest.mark.parametrize(
-    ("low", "status"), [(95.0, "new"), (94.99, "filled")], ids=["touched only", "traded through"]
-)
+@pytest.mark.parametrize(("low", "status"), [(95.0, "new"), (94.99, "filled")], ids=["touched only", "traded through"])
 def test_a_resting_limit_needs_the_price_to_trade_strictly_through_it(desk, crypto, low, status):
     trader = desk(crypto((100.0, 101.0, low, 100.0, 1000.0)))
     order = trader.order("buy", "1", type="limit", limit_price="95")

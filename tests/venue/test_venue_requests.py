@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import json
 import time
 from datetime import UTC, datetime
 
@@ -56,13 +57,9 @@ def test_a_wrong_advance_leaves_the_clock_alone(trader, body, status):
 
 def test_the_clock_advances_by_seconds_or_to_a_time(trader):
     assert (
-        trader.http.post("/venue/advance", json={"seconds": 90.5}).json()["timestamp"]
-        == "2024-01-01T00:01:30.500000Z"
+        trader.http.post("/venue/advance", json={"seconds": 90.5}).json()["timestamp"] == "2024-01-01T00:01:30.500000Z"
     )
-    assert (
-        trader.http.post("/venue/advance", json={"to": "2024-01-03"}).json()["timestamp"]
-        == "2024-01-03T00:00:00Z"
-    )
+    assert trader.http.post("/venue/advance", json={"to": "2024-01-03"}).json()["timestamp"] == "2024-01-03T00:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -128,7 +125,7 @@ def test_a_dropped_order_is_accepted_and_the_connection_dies_without_a_byte(trad
     trader.exchange.add_faults({"method": "POST", "path": "/v2/orders", "action": "drop_after_accept"})
     with serving(trader.exchange) as url:
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=5)
-        body = '{"symbol":"BTC/USD","side":"buy","type":"market","time_in_force":"gtc","qty":"1","client_order_id":"a"}'
+        body = json.dumps(BUY | {"client_order_id": "a"})
         connection.request("POST", "/v2/orders", body, {"APCA-API-KEY-ID": "k", "APCA-API-SECRET-KEY": "s"})
         with pytest.raises((ConnectionResetError, http.client.RemoteDisconnected)):
             connection.getresponse()
@@ -141,7 +138,7 @@ def test_a_delayed_answer_comes_late_but_the_work_is_done_at_once(trader):
     trader.exchange.add_faults({"path": "/v2/orders", "action": "delay:30"})
     with serving(trader.exchange) as url:
         connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=0.3)
-        body = '{"symbol":"BTC/USD","side":"buy","type":"market","time_in_force":"gtc","qty":"1"}'
+        body = json.dumps(BUY)
         connection.request("POST", "/v2/orders", body, {"APCA-API-KEY-ID": "k", "APCA-API-SECRET-KEY": "s"})
         with pytest.raises(TimeoutError):
             connection.getresponse()
@@ -257,9 +254,7 @@ def test_activities_are_chosen_by_type_day_and_order(trader):
     trader.after(days=1)
 
     def kinds(**query: str) -> list[str]:
-        return [
-            one["activity_type"] for one in trader.get("/v2/account/activities", direction="asc", **query)
-        ]
+        return [one["activity_type"] for one in trader.get("/v2/account/activities", direction="asc", **query)]
 
     assert kinds() == ["FILL", "CFEE", "FILL", "CFEE"]
     assert kinds(date="2024-01-02") == ["CFEE", "FILL"]

@@ -102,12 +102,7 @@ def test_a_state_file_of_another_run_is_refused(data, tmp_path, capsys, change, 
 def test_a_file_that_is_no_state_file_is_refused(data, tmp_path, capsys):
     (tmp_path / "venue.db").write_text("this is not a database, it is a long enough text to be refused" * 20)
 
-    assert (
-        main(
-            ["--port", "0", "--data", str(data), "--start", "2024-02-01", "--db", str(tmp_path / "venue.db")]
-        )
-        == 2
-    )
+    assert main(["--port", "0", "--data", str(data), "--start", "2024-02-01", "--db", str(tmp_path / "venue.db")]) == 2
     assert "cannot be used as a venue state file" in capsys.readouterr().err
 
 

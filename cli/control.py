@@ -1,0 +1,49 @@
+"""`cronfolio halt` and `cronfolio resume`: a person changes the trading mode, with a reason that is stored."""
+
+from __future__ import annotations
+
+import getpass
+from datetime import UTC, datetime
+
+import click
+
+from cli.state import existing_store, state_option
+from core.control import set_mode
+from core.errors import CronfolioError
+from core.model.judgement import Mode
+
+MEANINGS = {
+    Mode.ACTIVE: "entries and exits",
+    Mode.REDUCING: "exits only",
+    Mode.HALTED: "no orders at all: open positions are not watched",
+}
+reason_option = click.option("--reason", required=True, help="Why; it is stored and shown on every receipt.")
+name_option = click.option("--name", default=getpass.getuser, show_default="your user name", help="Who decides this.")
+
+
+@click.command()
+@state_option
+@reason_option
+@name_option
+@click.option("--all", "everything", is_flag=True, help="Stop exits too (HALTED) instead of entries only (REDUCING).")
+def halt(state: str, reason: str, name: str, everything: bool) -> None:
+    """Stop new positions at once; exits go on unless --all is given."""
+    _change(state, Mode.HALTED if everything else Mode.REDUCING, reason, name)
+
+
+@click.command()
+@state_option
+@reason_option
+@name_option
+def resume(state: str, reason: str, name: str) -> None:
+    """Allow entries and exits again, after a halt or a breaker."""
+    _change(state, Mode.ACTIVE, reason, name)
+
+
+def _change(state: str, mode: Mode, reason: str, name: str) -> None:
+    store = existing_store(state)
+    try:
+        now = set_mode(store, mode, reason=reason, by=f"person:{name}", at=datetime.now(UTC))
+    except CronfolioError as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{now.mode} is in force ({MEANINGS[now.mode]}), set by {now.by.partition(':')[2]}: {now.reason}")

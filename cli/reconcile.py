@@ -1,0 +1,165 @@
+"""Proves our books against the venue's own ledger: two programs that share no code must agree to the cent."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from cli.state import existing_store, state_option
+from core.documents import parsed
+from core.errors import BadRequest, CronfolioError
+from core.model.trades import ZERO, Books, Trade
+from core.ports import Store
+from core.reporting.history import MOST_DOCUMENTS, stored_trades
+
+CENT = Decimal("0.01")
+COIN_STEP = Decimal("0.000000001")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One figure from both sides. `step`: from this difference on they do not agree."""
+
+    name: str
+    ours: Decimal
+    venue: Decimal
+    step: Decimal
+    unit: str = ""
+
+    @property
+    def difference(self) -> Decimal:
+        return self.ours - self.venue
+
+    @property
+    def agrees(self) -> bool:
+        return abs(self.difference) < self.step
+
+    @property
+    def places(self) -> int:
+        """Decimals to show: cents for dollars, nine for coins, none for counts."""
+        return max(0, -int(self.step.as_tuple().exponent))
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Every figure that our books and the venue's ledger both know."""
+
+    as_of: str
+    open_orders: int
+    lines: tuple[Line, ...]
+
+    @property
+    def agrees(self) -> bool:
+        return all(line.agrees for line in self.lines)
+
+    @property
+    def verdict(self) -> str:
+        wrong = [line.name for line in self.lines if not line.agrees]
+        return f"equal to the cent: no ({', '.join(wrong)})" if wrong else "equal to the cent: yes"
+
+
+def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
+    """Our stored books and trades beside the ledger of `GET /venue/ledger`, at the moment of both."""
+    (stored,) = store.read(["books/current"])
+    if stored is None:
+        raise BadRequest("the store holds no books yet; run a cycle first")
+    books, trades = parsed(Books, stored), stored_trades(store)
+    ours, theirs = _held(books.open_trades), {item["symbol"]: Decimal(item["qty"]) for item in ledger["positions"]}
+    fills = store.recent("trade_history_details", order_by="at", limit=MOST_DOCUMENTS)
+    orders = store.recent("orders", order_by="created_at", limit=MOST_DOCUMENTS)
+    known = {str(order.data["client_order_id"]) for order in orders if order.data["order_id"] is not None}
+    fees, realised = Decimal(ledger["fees_usd"]), Decimal(ledger["realised_pl_usd"])
+    lines = [
+        Line("Cash", books.cash_usd, Decimal(ledger["cash_usd"]), CENT, "$"),
+        *(
+            Line(symbol, ours.get(symbol, ZERO), theirs.get(symbol, ZERO), COIN_STEP, symbol.partition("/")[0])
+            for symbol in sorted({*ours, *theirs} | {fill["symbol"] for fill in ledger["fills"]})
+        ),
+        Line("Fees, books", books.record.fees_usd + _fees(books.trades), fees, CENT, "$"),
+        Line("Fees, trade by trade", _fees(trades), fees, CENT, "$"),
+        Line("Realised P&L, books", books.record.realised_usd + _realised(books.trades), realised, CENT, "$"),
+        Line("Realised P&L, trade by trade", _realised(trades), realised, CENT, "$"),
+        _count("Orders at the venue", len(known), len(ledger["orders"])),
+        _count("Orders with an id of ours", len(known), len(known & {o["client_order_id"] for o in ledger["orders"]})),
+        _count("Fills", len(fills), len(ledger["fills"])),
+    ]
+    open_orders = sum(order["status"] in ("new", "accepted", "partially_filled") for order in ledger["orders"])
+    return Proof(str(ledger["timestamp"]), open_orders, tuple(lines))
+
+
+def proof_table(result: Proof) -> Table:
+    """The proof for the terminal."""
+    table = Table(title=f"Our books and the venue's ledger at {result.as_of}", title_justify="left")
+    for heading in ("", "our books", "venue", "difference"):
+        table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True)
+    for line in result.lines:
+        table.add_row(*cells(line), style="" if line.agrees else "bold reverse")
+    return table
+
+
+def cells(line: Line) -> tuple[str, str, str, str]:
+    """Name, ours, the venue's and the difference, in the line's unit."""
+    shown = [f"{value:,.{line.places}f}" for value in (line.ours, line.venue)]
+    difference = f"{line.difference:.{max(line.places, 9 if line.places else 0)}f}"
+    sign = "$" if line.unit == "$" else ""
+    coin = f" {line.unit}" if line.unit not in ("$", "") else ""
+    return line.name, f"{sign}{shown[0]}{coin}", f"{sign}{shown[1]}{coin}", difference
+
+
+@click.command()
+@state_option
+@click.option("--ledger", required=True, help="A saved ledger (ledger.json), or the venue's address.")
+def reconcile(state: str, ledger: str) -> None:
+    """Compare the stored books with a venue's ledger; exit status 1 if they differ by a cent."""
+    store = existing_store(state)
+    try:
+        result = proof(store, read_ledger(ledger))
+    except CronfolioError as error:
+        raise click.ClickException(str(error)) from error
+    console = Console()
+    console.print(proof_table(result))
+    console.print(result.verdict, highlight=False)
+    raise SystemExit(0 if result.agrees else 1)
+
+
+def read_ledger(source: str) -> dict[str, Any]:
+    """The ledger from a file, or from a venue that is running."""
+    import requests
+
+    from cli.scheduler import local_session
+
+    try:
+        if source.startswith("http://"):
+            response = local_session().get(f"{source.rstrip('/')}/venue/ledger", timeout=30)
+            response.raise_for_status()
+            return dict(response.json())
+        return dict(json.loads(Path(source).read_text()))
+    except (requests.RequestException, OSError, ValueError) as error:
+        raise click.ClickException(f"no ledger can be read from {source}: {error}") from error
+
+
+def _held(trades: Iterable[Trade]) -> dict[str, Decimal]:
+    held: dict[str, Decimal] = {}
+    for trade in trades:
+        held[trade.symbol] = held.get(trade.symbol, ZERO) + trade.open_quantity
+    return held
+
+
+def _fees(trades: Iterable[Trade]) -> Decimal:
+    return sum((trade.fees_usd for trade in trades), ZERO)
+
+
+def _realised(trades: Iterable[Trade]) -> Decimal:
+    return sum((trade.realised_usd for trade in trades), ZERO)
+
+
+def _count(name: str, ours: int, venue: int) -> Line:
+    return Line(name, Decimal(ours), Decimal(venue), Decimal(1))

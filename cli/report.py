@@ -1,0 +1,107 @@
+"""`cronfolio report`: renders a run's report for the terminal, and as Markdown, HTML and a PNG chart."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from pathlib import Path
+
+import click
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from cli.charts import DARK, LIGHT, equity_chart
+from cli.report_page import Page, Section, Surroundings, report_page
+from cli.state import existing_store, state_option
+from core.errors import CronfolioError
+from core.model.limits import Costs
+from core.reporting.history import read_history
+from core.reporting.performance import Performance, performance
+
+TEMPLATES = Path(__file__).parent / "templates"
+PICTURE = "equity.png"
+
+
+@click.command()
+@state_option
+@click.option(
+    "--out",
+    "out_folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Also write report.html, report.md and equity.png into this folder.",
+)
+def report(state: str, out_folder: Path | None) -> None:
+    """Show what a run came to, from the receipts and trades in its store."""
+    try:
+        history = read_history(existing_store(state))
+    except CronfolioError as error:
+        raise click.ClickException(str(error)) from error
+    run = performance(history, taker_fee_frac=Costs().taker_fee_frac)
+    page = report_page(run, Surroundings(source=f"from {state}", limits=(DEPOSITS,)))
+    Console().print(terminal(page))
+    if out_folder is not None:
+        for path in write_report(page, run, out_folder):
+            click.echo(str(path))
+
+
+DEPOSITS = "Deposits and withdrawals are not told apart from profit and loss: both change the equity."
+
+
+def write_report(page: Page, run: Performance, folder: Path) -> tuple[Path, ...]:
+    """The HTML page, which needs no other file, the Markdown page and its picture; gives their paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    light, dark = equity_chart(run, LIGHT), equity_chart(run, DARK)
+    files = {
+        folder / "report.html": html(page, light, dark).encode(),
+        folder / "report.md": markdown(page, PICTURE).encode(),
+        folder / PICTURE: light,
+    }
+    for path, content in files.items():
+        path.write_bytes(content)
+    return tuple(files)
+
+
+def html(page: Page, light: bytes, dark: bytes) -> str:
+    """The page as one HTML file, with the chart for light and for dark screens inside."""
+    charts = {"light": b64encode(light).decode(), "dark": b64encode(dark).decode()}
+    return _templates().get_template("report.html.j2").render(page=page, charts=charts)
+
+
+def markdown(page: Page, picture: str) -> str:
+    """The page as Markdown, with the chart as a file beside it."""
+    return _templates().get_template("report.md.j2").render(page=page, picture=picture)
+
+
+def terminal(page: Page) -> RenderableType:
+    """The page for the terminal."""
+    parts: list[RenderableType] = [Text(page.title, style="bold"), Text(page.subtitle, style="dim")]
+    for section in page.sections:
+        parts += ["", Text(section.title, style="bold"), Text(section.basis, style="dim")]
+        if section.rows:
+            parts.append(_terminal_table(section))
+        parts += [Text(note) for note in section.notes]
+    parts += ["", Text("What these figures cannot tell", style="bold")]
+    parts += [Padding(Text(f"- {limit}"), (0, 0, 0, 2)) for limit in page.limits]
+    return Group(*parts)
+
+
+def _terminal_table(section: Section) -> Table:
+    table = Table(show_header=section.columns[1:] != ("value",), box=None, padding=(0, 2, 0, 0), header_style="dim")
+    for index, column in enumerate(section.columns):
+        table.add_column(column, justify="right" if section.is_number(index) else "left")
+    for row in section.rows:
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=select_autoescape(["html.j2"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )

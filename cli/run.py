@@ -1,0 +1,95 @@
+"""`cronfolio run`: the scheduled cycles against the user's Alpaca paper account, in real time, from this machine."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+from rich.console import Console
+
+from cli.scheduler import Delivery, DeliveryFailed, Scheduler
+from cli.stack import end_children_on_sigterm, functions
+from cli.state import RUN_STATE, absolute_state, run_folder
+from core.schedules import CRYPTO_CYCLE, next_run
+from core.settings import InvalidSettings, load
+
+LIVE_HOSTS = ("api.alpaca.markets",)
+KEYS = ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY")
+
+
+@click.command()
+@click.option("--once", is_flag=True, help="Run one cycle now and end.")
+def run(once: bool) -> None:
+    """Trade your Alpaca paper account on the schedule, until Ctrl-C. Needs your paper keys.
+
+    Keys are read from ALPACA_PAPER_API_KEY and ALPACA_PAPER_SECRET_KEY. State is kept in var/run unless
+    CRONFOLIO_STATE names another store.
+    """
+    folder = run_folder("run")
+    env = paper_settings(os.environ, folder)
+    console = Console()
+    end_children_on_sigterm()
+    with functions(env, log_folder=folder) as served:
+        scheduler = Scheduler(served.url)
+        console.print(f"paper trading, state {env['CRONFOLIO_STATE']}, logs in {folder}", highlight=False)
+        try:
+            if once:
+                console.print(told(scheduler.deliver(CRYPTO_CYCLE, datetime.now(UTC))), highlight=False)
+            else:
+                follow_schedule(scheduler, console)
+        except KeyboardInterrupt:
+            console.print("ended; open positions stay open and are not watched until the next run", highlight=False)
+
+
+def paper_settings(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The functions' environment for paper trading; refuses real money and missing keys in one sentence."""
+    missing = [name for name in KEYS if not environ.get(name)]
+    if missing:
+        raise click.ClickException(
+            f"{' and '.join(missing)} not set; put your paper keys there, or try `cronfolio demo`, which needs none"
+        )
+    host = (urlsplit(environ.get("ALPACA_BASE_URL", "")).hostname or "").rstrip(".").lower()
+    if host in LIVE_HOSTS:
+        raise click.ClickException(
+            f"ALPACA_BASE_URL is {environ['ALPACA_BASE_URL']}, a real-money account, and Cronfolio trades paper only "
+            "for now; unset it or use https://paper-api.alpaca.markets"
+        )
+    state = environ.get("CRONFOLIO_STATE") or RUN_STATE
+    env = {**environ, "CRONFOLIO_STATE": absolute_state(state)}
+    env.pop("CRONFOLIO_LOCAL_TOKEN", None)
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        load(env)
+    except InvalidSettings as error:
+        raise click.ClickException(str(error)) from error
+    return env
+
+
+def follow_schedule(scheduler: Scheduler, console: Console) -> None:
+    """Every tick of the schedule from now on. A tick that could not be done is told, and the next one comes."""
+    console.print(f"schedule {CRYPTO_CYCLE.cron} {CRYPTO_CYCLE.time_zone}, Ctrl-C ends", highlight=False)
+    due = next_run(CRYPTO_CYCLE, datetime.now(UTC))
+    while True:
+        time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+        try:
+            console.print(told(scheduler.deliver(CRYPTO_CYCLE, due)), highlight=False)
+        except DeliveryFailed as error:
+            console.print(str(error), style="bold", highlight=False)
+        due = next_run(CRYPTO_CYCLE, max(due, datetime.now(UTC)))
+
+
+def told(delivery: Delivery) -> str:
+    """One cycle in one line, and a line for each order."""
+    receipt = delivery.receipt
+    if receipt["outcome"] not in ("done", "replayed") or "equity_usd" not in receipt:
+        return f"{delivery.scheduled_at:%Y-%m-%d %H:%M:%S} UTC  {receipt}"
+    first = (
+        f"{delivery.scheduled_at:%Y-%m-%d %H:%M:%S} UTC  {receipt['mode']}  equity ${receipt['equity_usd']}  "
+        f"cash ${receipt['cash_usd']}  closed trades {receipt['closed_trades']}"
+    )
+    return "\n".join((first, *(f"  {line}" for symbol in receipt["symbols"] for line in symbol["done"])))

@@ -1,0 +1,41 @@
+"""Figures as a trader reads them: dollars to the cent, shares in per cent, counts with their noun."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+
+from core.units import cents
+
+
+def money(value: Decimal | None) -> str:
+    """`$1,234.50`, a minus sign before the dollar; `none` where there is no such figure."""
+    if value is None:
+        return "none"
+    amount = cents(value)
+    return f"{'-' if amount < 0 else ''}${abs(amount):,.2f}"
+
+
+def signed_money(value: Decimal | None) -> str:
+    """`+$12.00` or `-$12.00`: for results, where the sign is the news."""
+    return f"+{money(value)}" if value is not None and cents(value) > 0 else money(value)
+
+
+def share(value: Decimal) -> str:
+    """A fraction in per cent with one decimal."""
+    return f"{value:.1%}"
+
+
+def signed_share(value: Decimal) -> str:
+    """A change in per cent with its sign and two decimals."""
+    return f"{value:+.2%}"
+
+
+def count(n: int, noun: str) -> str:
+    """`1 trade`, `2 trades`."""
+    return f"{n:,} {noun}{'' if n == 1 else 's'}"
+
+
+def period(first: datetime, last: datetime) -> str:
+    """The dates from the first to the last moment, in UTC."""
+    return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"

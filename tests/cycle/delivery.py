@@ -1,0 +1,28 @@
+"""Delivering a cycle as a function instance would, in this process or in one of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.app import Instance
+from core.cycle.run import run_cycle
+from core.cycle.world import CycleRequest
+from core.errors import CronfolioError, Unsure
+from core.settings import load
+from tests.cycle.faults import Fault, Killed, harmed
+
+
+def deliver(environ: Mapping[str, str], cycle_id: str, fault: Fault | None = None) -> str:
+    """One delivery on a cold instance; the outcome, or what the caller of the function would learn."""
+    instance = Instance(load(environ))
+    world = instance.world()
+    try:
+        return str(
+            run_cycle(world if fault is None else harmed(world, fault), CycleRequest(cycle_id, "crypto"))["outcome"]
+        )
+    except Killed:
+        return "killed"
+    except Unsure:
+        return "unsure"
+    except CronfolioError as error:
+        return f"failed: {error}"
