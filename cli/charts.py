@@ -1,4 +1,4 @@
-"""The equity curve beside buying and holding, with drawdown and exposure, as a PNG for light or dark paper."""
+"""The equity curve beside buying and holding, with drawdown and exposure, as a PNG for light or for dark screens."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from core.reporting.performance import Performance
@@ -33,59 +34,87 @@ DARK = Paper("#14181d", "#e6e9ed", "#3a424b", "#56b4e9", "#f0945a")
 
 
 def equity_chart(run: Performance, paper: Paper = LIGHT) -> bytes:
-    """The chart as PNG bytes. The lines differ in dash as well as in colour and are named where they end."""
+    """The chart as PNG bytes. The lines differ in weight as well as in colour and are named where they end."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
-    from matplotlib.ticker import FuncFormatter
 
+    lines = [Line("Cronfolio", run.days, paper.run, 2.2)]
+    if run.hold is not None:
+        lines.append(Line("Buy and hold", run.hold.days, paper.hold, 1.1))
     with mpl.rc_context({"font.size": 9, "font.family": "DejaVu Sans"}):
-        figure = Figure(figsize=(9.6, 5.4), dpi=DOTS_PER_INCH, facecolor=paper.background, layout="constrained")
-        equity, falls = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.1))
-        lines = [("Cronfolio", run.days, paper.run, "-")]
-        if run.hold is not None:
-            lines.append(("Buy and hold", run.hold.days, paper.hold, (0, (5, 2))))
-        for name, days, colour, dash in lines:
-            dates, values = _axis(days), [float(value) for _, value in days]
-            equity.plot(dates, values, color=colour, linestyle=dash, linewidth=1.6, label=name)
-            falls.plot(dates, _falls(values), color=colour, linestyle=dash, linewidth=1.1)
-        equity.axhline(float(run.starting_equity_usd), color=paper.faint, linewidth=0.8, zorder=0)
-        equity.set_title(
-            f"Equity, {run.first_at:%Y-%m-%d} to {run.last_at:%Y-%m-%d}, one point a day (n = {len(run.days)})",
-            loc="left", color=paper.ink, fontsize=11, pad=10,
-        )  # fmt: skip
-        equity.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"${value:,.0f}"))
-        falls.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0%}"))
-        falls.set_title("Below the highest equity so far", loc="left", color=paper.ink, fontsize=9)
-        legend = equity.legend(loc="best", frameon=False, ncols=2, handlelength=3)
-        for text in legend.get_texts():
-            text.set_color(paper.ink)
-        for axes in (equity, falls):
-            _dress(axes, paper)
+        figure = Figure(figsize=(9.6, 6.4), dpi=DOTS_PER_INCH, facecolor=paper.background)
+        figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
+        equity, falls, invested = figure.subplots(3, 1, sharex=True, height_ratios=(3.2, 1.1, 0.9))
+        equity.axhline(float(run.starting_equity_usd), color=paper.ink, linewidth=0.7, linestyle=(0, (1, 3)), zorder=1)
+        for line in lines:
+            equity.plot(line.dates, line.values, color=line.colour, linewidth=line.width)
+            falls.plot(line.dates, _falls(line.values), color=line.colour, linewidth=line.width)
+        _name_ends(equity, lines)
+        shares = [float(value) for _, value in run.invested_days]
+        invested.fill_between(lines[0].dates, shares, color=paper.run, linewidth=0, step="post")
+        invested.set_ylim(bottom=0)
+        span = f"{run.first_at:%Y-%m-%d} to {run.last_at:%Y-%m-%d}, one point a day, n = {len(run.days)}"
+        _dress(equity, paper, f"Equity, {span}", "${x:,.0f}")
+        _dress(falls, paper, "Below the highest equity so far", "{x:.0%}")
+        _dress(invested, paper, "Share of Cronfolio's equity in the market", "{x:.0%}")
         picture = io.BytesIO()
-        # Without the creation date and the library's version, equal runs give equal files.
+        # Without the library's name and version in the file, equal runs give equal pictures.
         figure.savefig(picture, format="png", facecolor=paper.background, metadata={"Software": None})
     return picture.getvalue()
 
 
-def _axis(days: Sequence[tuple[date, Decimal]]) -> list[date]:
-    return [day for day, _ in days]
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One curve: its name and daily values, and how it is drawn."""
+
+    name: str
+    days: tuple[tuple[date, Decimal], ...]
+    colour: str
+    width: float
+
+    @property
+    def dates(self) -> list[date]:
+        return [day for day, _ in self.days]
+
+    @property
+    def values(self) -> list[float]:
+        return [float(value) for _, value in self.days]
 
 
 def _falls(values: Sequence[float]) -> list[float]:
     """How far each value lies below the highest so far, as a fraction, never above zero."""
-    peak, falls = values[0], []
-    for value in values:
-        peak = max(peak, value)
-        falls.append(value / peak - 1)
-    return falls
+    return [value / peak - 1 for value, peak in zip(values, accumulate(values, max), strict=True)]
 
 
-def _dress(axes: Axes, paper: Paper) -> None:
+def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
+    """Each line's name and last value to the right of its end, moved apart where two would overlap."""
+    low, high = axes.get_ylim()
+    least_gap = (high - low) * 0.13
+    heights: list[float] = []
+    for line in sorted(lines, key=lambda line: line.values[-1]):
+        height = max([line.values[-1], *(taken + least_gap for taken in heights)])
+        heights.append(height)
+        axes.annotate(
+            f"{line.name}\n${line.values[-1]:,.0f}",
+            xy=(1.0, height),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            color=line.colour,
+            va="center",
+            annotation_clip=False,
+        )
+
+
+def _dress(axes: Axes, paper: Paper, title: str, tick: str) -> None:
+    """A quiet frame: a title at the left, horizontal lines, figures without marks."""
+    axes.set_title(title, loc="left", color=paper.ink, fontsize=9.5)
+    axes.yaxis.set_major_formatter(tick)
     axes.set_facecolor(paper.background)
     axes.grid(True, axis="y", color=paper.faint, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=paper.ink, length=0)
-    axes.margins(x=0.01)
+    axes.margins(x=0.005)
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(paper.faint)

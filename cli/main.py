@@ -10,7 +10,7 @@ from cli.demo import demo
 from cli.reconcile import reconcile
 from cli.report import report
 from cli.run import run
-from cli.serve_stack import stack
+from cli.stack import stack
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

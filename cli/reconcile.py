@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from cli.state import existing_store, state_option
+from cli.words import money, wide_console
 from core.documents import parsed
 from core.errors import BadRequest, CronfolioError
 from core.model.trades import ZERO, Books, Trade
@@ -44,7 +44,7 @@ class Line:
 
     @property
     def places(self) -> int:
-        """Decimals to show: cents for dollars, nine for coins, none for counts."""
+        """Decimals to show: nine for coins, none for counts."""
         return max(0, -int(self.step.as_tuple().exponent))
 
 
@@ -77,6 +77,7 @@ def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
     orders = store.recent("orders", order_by="created_at", limit=MOST_DOCUMENTS)
     known = {str(order.data["client_order_id"]) for order in orders if order.data["order_id"] is not None}
     fees, realised = Decimal(ledger["fees_usd"]), Decimal(ledger["realised_pl_usd"])
+    placed = {str(order["client_order_id"]) for order in ledger["orders"]}
     lines = [
         Line("Cash", books.cash_usd, Decimal(ledger["cash_usd"]), CENT, "$"),
         *(
@@ -87,31 +88,21 @@ def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
         Line("Fees, trade by trade", _fees(trades), fees, CENT, "$"),
         Line("Realised P&L, books", books.record.realised_usd + _realised(books.trades), realised, CENT, "$"),
         Line("Realised P&L, trade by trade", _realised(trades), realised, CENT, "$"),
-        _count("Orders at the venue", len(known), len(ledger["orders"])),
-        _count("Orders with an id of ours", len(known), len(known & {o["client_order_id"] for o in ledger["orders"]})),
+        _count("Orders placed", len(known), len(ledger["orders"])),
+        _count("Different order ids that both know", len(known), len(known & placed)),
         _count("Fills", len(fills), len(ledger["fills"])),
     ]
     open_orders = sum(order["status"] in ("new", "accepted", "partially_filled") for order in ledger["orders"])
     return Proof(str(ledger["timestamp"]), open_orders, tuple(lines))
 
 
-def proof_table(result: Proof) -> Table:
-    """The proof for the terminal."""
-    table = Table(title=f"Our books and the venue's ledger at {result.as_of}", title_justify="left")
-    for heading in ("", "our books", "venue", "difference"):
-        table.add_column(heading, justify="left" if heading == "" else "right", no_wrap=True)
-    for line in result.lines:
-        table.add_row(*cells(line), style="" if line.agrees else "bold reverse")
-    return table
-
-
 def cells(line: Line) -> tuple[str, str, str, str]:
-    """Name, ours, the venue's and the difference, in the line's unit."""
-    shown = [f"{value:,.{line.places}f}" for value in (line.ours, line.venue)]
-    difference = f"{line.difference:.{max(line.places, 9 if line.places else 0)}f}"
-    sign = "$" if line.unit == "$" else ""
-    coin = f" {line.unit}" if line.unit not in ("$", "") else ""
-    return line.name, f"{sign}{shown[0]}{coin}", f"{sign}{shown[1]}{coin}", difference
+    """Name, ours, the venue's and the difference, in the line's unit; a difference has more decimals than its unit."""
+    if line.unit == "$":
+        return line.name, money(line.ours), money(line.venue), f"{line.difference:.9f}"
+    coin = f" {line.unit}" if line.unit else ""
+    ours, venue = (f"{value:,.{line.places}f}{coin}" for value in (line.ours, line.venue))
+    return line.name, ours, venue, f"{line.difference:.{line.places}f}"
 
 
 @click.command()
@@ -124,9 +115,12 @@ def reconcile(state: str, ledger: str) -> None:
         result = proof(store, read_ledger(ledger))
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
-    console = Console()
-    console.print(proof_table(result))
-    console.print(result.verdict, highlight=False)
+    table = Table(title=f"as of {result.as_of}", title_justify="left", box=None, padding=(0, 3, 0, 0), pad_edge=False)
+    for heading in ("", "our books", "venue", "difference"):
+        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
+    for line in result.lines:
+        table.add_row(*cells(line))
+    wide_console().print(table, "", result.verdict, sep="\n")
     raise SystemExit(0 if result.agrees else 1)
 
 

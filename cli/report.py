@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
-from rich.console import Console, Group, RenderableType
-from rich.padding import Padding
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from cli.charts import DARK, LIGHT, equity_chart
 from cli.report_page import Page, Section, Surroundings, report_page
 from cli.state import existing_store, state_option
+from cli.words import wide_console
 from core.errors import CronfolioError
 from core.model.limits import Costs
 from core.reporting.history import read_history
@@ -40,7 +41,7 @@ def report(state: str, out_folder: Path | None) -> None:
         raise click.ClickException(str(error)) from error
     run = performance(history, taker_fee_frac=Costs().taker_fee_frac)
     page = report_page(run, Surroundings(source=f"from {state}", limits=(DEPOSITS,)))
-    Console().print(terminal(page))
+    wide_console().print(terminal(page))
     if out_folder is not None:
         for path in write_report(page, run, out_folder):
             click.echo(str(path))
@@ -74,26 +75,31 @@ def markdown(page: Page, picture: str) -> str:
     return _templates().get_template("report.md.j2").render(page=page, picture=picture)
 
 
-def terminal(page: Page) -> RenderableType:
-    """The page for the terminal."""
+def terminal(page: Page, written: Sequence[Path] = ()) -> RenderableType:
+    """The page for the terminal: what was written before the proof, and the verdict on the last line."""
     parts: list[RenderableType] = [Text(page.title, style="bold"), Text(page.subtitle, style="dim")]
     for section in page.sections:
-        parts += ["", Text(section.title, style="bold"), Text(section.basis, style="dim")]
-        if section.rows:
-            parts.append(_terminal_table(section))
-        parts += [Text(note) for note in section.notes]
+        parts += _terminal_section(section)
     parts += ["", Text("What these figures cannot tell", style="bold")]
-    parts += [Padding(Text(f"- {limit}"), (0, 0, 0, 2)) for limit in page.limits]
+    bullets = Table.grid(padding=(0, 1))
+    for limit in page.limits:
+        bullets.add_row("-", Text(limit))
+    parts.append(bullets)
+    parts += ["", *(Text(str(path), no_wrap=True, overflow="ignore") for path in written)] if written else []
+    if page.proof is not None:
+        parts += [*_terminal_section(page.proof), "", Text(page.verdict, style="bold")]
     return Group(*parts)
 
 
-def _terminal_table(section: Section) -> Table:
-    table = Table(show_header=section.columns[1:] != ("value",), box=None, padding=(0, 2, 0, 0), header_style="dim")
+def _terminal_section(section: Section) -> list[RenderableType]:
+    table = Table(show_header=section.has_heading, box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="dim")
     for index, column in enumerate(section.columns):
-        table.add_column(column, justify="right" if section.is_number(index) else "left")
+        is_number = section.is_number(index)
+        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
     for row in section.rows:
         table.add_row(*(Text(cell) for cell in row))
-    return table
+    shown: list[RenderableType] = [table] if section.rows else []
+    return ["", Text(section.title, style="bold"), Text(section.basis, style="dim"), *shown, *map(Text, section.notes)]
 
 
 def _templates() -> Environment:

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
+from cli.processes import Service, StackFailed, end_children_on_sigterm, functions
 from cli.scheduler import Delivery, DeliveryFailed, Scheduler
-from cli.stack import end_children_on_sigterm, functions
 from cli.state import RUN_STATE, absolute_state, run_folder
 from core.schedules import CRYPTO_CYCLE, next_run
 from core.settings import InvalidSettings, load
@@ -41,7 +41,7 @@ def run(once: bool) -> None:
             if once:
                 console.print(told(scheduler.deliver(CRYPTO_CYCLE, datetime.now(UTC))), highlight=False)
             else:
-                follow_schedule(scheduler, console)
+                follow_schedule(scheduler, served, console)
         except KeyboardInterrupt:
             console.print("ended; open positions stay open and are not watched until the next run", highlight=False)
 
@@ -70,7 +70,7 @@ def paper_settings(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     return env
 
 
-def follow_schedule(scheduler: Scheduler, console: Console) -> None:
+def follow_schedule(scheduler: Scheduler, served: Service, console: Console) -> None:
     """Every tick of the schedule from now on. A tick that could not be done is told, and the next one comes."""
     console.print(f"schedule {CRYPTO_CYCLE.cron} {CRYPTO_CYCLE.time_zone}, Ctrl-C ends", highlight=False)
     due = next_run(CRYPTO_CYCLE, datetime.now(UTC))
@@ -80,6 +80,9 @@ def follow_schedule(scheduler: Scheduler, console: Console) -> None:
             console.print(told(scheduler.deliver(CRYPTO_CYCLE, due)), highlight=False)
         except DeliveryFailed as error:
             console.print(str(error), style="bold", highlight=False)
+            fault = served.fault()
+            if fault is not None:
+                raise StackFailed(fault) from error
         due = next_run(CRYPTO_CYCLE, max(due, datetime.now(UTC)))
 
 

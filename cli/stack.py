@@ -1,154 +1,70 @@
-"""Starts the venue and the functions as child processes on 127.0.0.1, waits for their ports, and ends them again."""
+"""`cronfolio stack`: the venue and the functions side by side, to be driven by hand."""
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+import threading
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from types import FrameType
 
 import click
 
-from core.settings import Settings
+from cli.options import Moment, cash_option, data_option
+from cli.processes import Service, StackFailed, end_children_on_sigterm, functions, venue, venue_settings
+from cli.recording import recorded_data, recorded_pairs
+from cli.state import fresh_folder, run_folder
+from cli.words import wide_console
+from core.schedules import CRYPTO_CYCLE
 
-HOST = "127.0.0.1"
-ROOT = Path(__file__).resolve().parent.parent
-READY_WITHIN_S = 60.0
-POLL_S = 0.05
-END_WITHIN_S = 10.0
-LOG_TAIL_LINES = 8
-VENUE_ONLY = "not-a-key-the-local-venue-takes-any"
-"""Stands where a broker's key is expected; it is worth nothing anywhere else."""
+LOOK_EVERY_S = 0.5
 
 
-class StackFailed(click.ClickException):
-    """A process of the stack did not come up, or ended before its time."""
+@click.command()
+@click.option("--port-venue", type=click.IntRange(1, 65535), help="Port of the venue.  [default: a free one]")
+@click.option("--port-functions", type=click.IntRange(1, 65535), help="Port of the functions.  [default: a free one]")
+@data_option
+@click.option("--start", type=Moment(), default="2018-06-01", show_default=True, help="The venue's first time, UTC.")
+@cash_option
+def stack(port_venue: int | None, port_functions: int | None, data: str, start: datetime, cash: float) -> None:
+    """Start the venue and the functions, print how to call them, and serve until Ctrl-C."""
+    folder = fresh_folder(run_folder("stack"))
+    recording = recorded_data(data, wide_console())
+    end_children_on_sigterm()
+    cash_usd = Decimal(str(cash))
+    with venue(data=recording, start=start, cash_usd=cash_usd, log_folder=folder, port=port_venue) as exchange:
+        env = venue_settings(exchange.url, folder, ",".join(recorded_pairs(exchange.url)))
+        with functions(env, log_folder=folder, port=port_functions) as served:
+            click.echo(instructions(exchange.url, served.url, folder, start))
+            try:
+                serve(exchange, served)
+            except KeyboardInterrupt:
+                click.echo("ended")
 
 
-@dataclass(frozen=True, slots=True)
-class Service:
-    """A running child process."""
-
-    name: str
-    url: str
-    log_file: Path
-    process: subprocess.Popen[bytes]
-
-    def fault(self) -> str | None:
-        """What to tell a person if the process has ended; None while it runs."""
-        status = self.process.poll()
-        if status is None:
-            return None
-        tail = "\n".join(self.log_file.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
-        return f"{self.name} ended with status {status}; the end of {self.log_file}:\n{tail}"
+def serve(*services: Service) -> None:
+    """Until Ctrl-C; `StackFailed` as soon as one of them ends by itself."""
+    pause = threading.Event()
+    while not pause.wait(LOOK_EVERY_S):
+        for service in services:
+            fault = service.fault()
+            if fault is not None:
+                raise StackFailed(fault)
 
 
-@contextmanager
-def venue(
-    *, data: str, start: datetime, cash_usd: Decimal, log_folder: Path, port: int | None = None
-) -> Iterator[Service]:
-    """The exchange over recorded data, its clock at `start`."""
-    arguments = ["-m", "venue", "--data", data, "--start", start.isoformat(), "--cash", str(cash_usd)]
-    with _service("venue", arguments, port, without_settings(os.environ), log_folder) as service:
-        yield service
-
-
-@contextmanager
-def functions(env: Mapping[str, str], *, log_folder: Path, port: int | None = None) -> Iterator[Service]:
-    """Every function at /NAME, as deployed, with this environment."""
-    with _service("functions", ["-m", "functions"], port, env, log_folder) as service:
-        yield service
-
-
-def venue_settings(venue_url: str, state_folder: Path, symbols: str) -> dict[str, str]:
-    """The functions' environment for trading at the venue; the caller's own settings and keys are left out of it."""
-    return {
-        **without_settings(os.environ),
-        "ALPACA_BASE_URL": venue_url,
-        "ALPACA_DATA_URL": venue_url,
-        "ALPACA_PAPER_API_KEY": VENUE_ONLY,
-        "ALPACA_PAPER_SECRET_KEY": VENUE_ONLY,
-        "CRONFOLIO_STATE": f"sqlite:///{state_folder / 'state.db'}",
-        "CRONFOLIO_BLOBS": f"file://{state_folder / 'blobs'}",
-        "CRYPTO_SYMBOLS": symbols,
-        "SETTLE_WAIT_S": "0",
-    }
-
-
-def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without any setting of ours, and with 127.0.0.1 reached directly, past any proxy."""
-    ours = {name.upper() for name in Settings.model_fields} | {"CRONFOLIO_LOCAL_TOKEN"}
-    direct = ",".join(filter(None, (environ.get("NO_PROXY", ""), HOST)))
-    return {
-        **{name: value for name, value in environ.items() if name not in ours},
-        "NO_PROXY": direct,
-        "no_proxy": direct,
-    }
-
-
-def end_children_on_sigterm() -> None:
-    """Let `kill` end this process the orderly way, through every `finally`, so that no child outlives it."""
-
-    def ended(signal_number: int, frame: FrameType | None) -> None:
-        sys.exit(128 + signal_number)
-
-    signal.signal(signal.SIGTERM, ended)
-
-
-@contextmanager
-def _service(
-    name: str, arguments: Sequence[str], port: int | None, env: Mapping[str, str], log_folder: Path
-) -> Iterator[Service]:
-    """The child while the block runs; it is ended by its own process id afterwards, whatever happened."""
-    chosen = port or _free_port()
-    log_folder.mkdir(parents=True, exist_ok=True)
-    log_file = log_folder / f"{name}.log"
-    command = [sys.executable, *arguments, "--port", str(chosen)]
-    with log_file.open("wb") as log:
-        # A session of its own: Ctrl-C reaches us alone, and we end the child after our own work with it is done.
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=dict(env), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+def instructions(venue_url: str, functions_url: str, folder: Path, start: datetime) -> str:
+    """What a person can type next."""
+    function = f"{functions_url}/{CRYPTO_CYCLE.function}"
+    return "\n".join(
+        (
+            f"venue      {venue_url}",
+            f"functions  {functions_url}",
+            f"state      sqlite:///{folder / 'state.db'}, logs in {folder}",
+            "",
+            "one cycle, then a day passes at the venue, then its ledger:",
+            f"  curl -X POST -H 'X-CloudScheduler-ScheduleTime: {start:%Y-%m-%dT%H:%M:%SZ}' {function}",
+            f"  curl -X POST -d '{{\"seconds\": 86400}}' {venue_url}/venue/advance",
+            f"  curl {venue_url}/venue/ledger",
+            "",
+            "Ctrl-C ends both",
         )
-    service = Service(name, f"http://{HOST}:{chosen}", log_file, process)
-    try:
-        _await_port(service, chosen)
-        yield service
-    finally:
-        _end(process)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        return int(probe.getsockname()[1])
-
-
-def _await_port(service: Service, port: int) -> None:
-    give_up_at_s = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < give_up_at_s:
-        fault = service.fault()
-        if fault is not None:
-            raise StackFailed(fault)
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        time.sleep(POLL_S)
-    raise StackFailed(f"{service.name} did not open port {port} within {READY_WITHIN_S:.0f} s; see {service.log_file}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(END_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+    )

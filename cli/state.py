@@ -1,9 +1,10 @@
-"""Which store a command works on, opened through the composition root."""
+"""Which store a command works on, opened through the composition root, and the folders that runs write into."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,12 @@ from core.ports import Store
 from core.settings import InvalidSettings, load
 
 RUN_STATE = "sqlite:///var/run/state.db"
+RUN_FILES = (
+    *("state.db", "state.db-wal", "state.db-shm", "blobs", "venue.log", "functions.log"),
+    *("ledger.json", "orders.jsonl", "report.html", "report.md", "equity.png"),
+)
+"""What a run over recorded data leaves in its folder."""
+
 state_option: Callable[[Any], Any] = click.option(
     "--state",
     envvar="CRONFOLIO_STATE",
@@ -28,15 +35,13 @@ def existing_store(state: str) -> Store:
     path = state.removeprefix("sqlite:///")
     if path != state and not Path(path).is_file():
         raise click.ClickException(f"there is no store at {path}; run a cycle first, or name another with --state")
-    return store_at(state)
-
-
-def store_at(state: str) -> Store:
-    """The store, made on its first write where it is not there yet."""
-    environ = {**os.environ, "CRONFOLIO_STATE": state}
     # A store is opened without speaking to the broker; settings ask for keys all the same.
-    for name in ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"):
-        environ.setdefault(name, "not-needed-for-the-store")
+    no_keys = dict.fromkeys(("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"), "not-needed-for-the-store")
+    return store_of({**no_keys, **os.environ, "CRONFOLIO_STATE": state})
+
+
+def store_of(environ: Mapping[str, str]) -> Store:
+    """The store that an environment names, made on its first write where it is not there yet."""
     try:
         return open_store(load(environ))
     except InvalidSettings as error:
@@ -52,3 +57,14 @@ def absolute_state(state: str) -> str:
 def run_folder(name: str) -> Path:
     """`var/NAME` below the working directory."""
     return Path("var", name).resolve()
+
+
+def fresh_folder(folder: Path) -> Path:
+    """The folder without the files of an earlier run; any other file in it stays."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in (folder / name for name in RUN_FILES):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    return folder

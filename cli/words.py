@@ -5,7 +5,18 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 
+from rich.console import Console
+
 from core.units import cents
+
+PLAIN_WIDTH = 120
+"""Columns where no terminal says how many it has, as in a file or a build log."""
+
+
+def wide_console() -> Console:
+    """The standard output, in the terminal's own width."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)
 
 
 def money(value: Decimal | None) -> str:
@@ -29,6 +40,11 @@ def share(value: Decimal) -> str:
 def signed_share(value: Decimal) -> str:
     """A change in per cent with its sign and two decimals."""
     return f"{value:+.2%}"
+
+
+def interval(bounds: tuple[float, float]) -> str:
+    """Two fractions in per cent."""
+    return f"{bounds[0]:.1%} to {bounds[1]:.1%}"
 
 
 def count(n: int, noun: str) -> str:

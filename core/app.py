@@ -12,7 +12,7 @@ from uuid import uuid4
 from core.broker.alpaca import AlpacaBroker
 from core.cycle.world import World
 from core.data.alpaca import AlpacaData
-from core.data.cache import CachedBars
+from core.data.warm import WarmMarket
 from core.settings import Settings, load
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Instance:
             settings.alpaca_base_url, key=key, secret=secret, crypto_symbols=settings.crypto_symbols
         )
         self.alpaca_data = AlpacaData(settings.alpaca_data_url, key=key, secret=secret)
-        self.data = CachedBars(self.alpaca_data)
+        self.data = WarmMarket(self.alpaca_data)
 
     def world(self) -> World:
         """The ports for one run, under an owner name of its own."""

@@ -105,17 +105,17 @@ class Broker(Protocol):
     def assets(self, asset_class: AssetClass) -> tuple[Asset, ...]: ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """Bars and quotes of one moment, as the source gave them; nothing is checked yet."""
+
+    bars: Bars
+    quotes: tuple[Quote, ...]
+
+
 class MarketData(Protocol):
-    """Bars and quotes, one batched request per kind, whatever the number of symbols."""
+    """Bars and quotes in batched requests, at most two however many symbols there are."""
 
-    def bars(
-        self,
-        asset_class: AssetClass,
-        symbols: Sequence[str],
-        *,
-        timeframe: Timeframe,
-        start: datetime,
-        end: datetime,
-    ) -> Bars: ...
-
-    def quotes(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Quote, ...]: ...
+    def market(
+        self, asset_class: AssetClass, symbols: Sequence[str], *, timeframe: Timeframe, start: datetime, end: datetime
+    ) -> Market: ...

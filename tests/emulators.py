@@ -12,7 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NoReturn
 
@@ -32,16 +32,31 @@ _NO_FIRESTORE = (
 _NO_STORAGE = "no Cloud Storage emulator: `pip install gcp-storage-emulator`"
 
 
+class EmulatorMissing(RuntimeError):
+    """There is no emulator on this machine; the message says how to get it."""
+
+
 @pytest.fixture(scope="session")
 def firestore_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """HOST:PORT of a Firestore emulator that enforces firestore.rules. Take a project of your own on it."""
+    with ExitStack() as stack:
+        try:
+            address = stack.enter_context(firestore_running(tmp_path_factory.mktemp("firestore")))
+        except EmulatorMissing as error:
+            _missing(str(error))
+        yield address
+
+
+@contextmanager
+def firestore_running(folder: Path) -> Iterator[str]:
+    """HOST:PORT of a running Firestore emulator, or of a new one that logs into `folder`."""
     running = os.environ.get("FIRESTORE_EMULATOR_HOST", "")
     if running and _answers(f"http://{running}/"):
         yield running
         return
     jar, java = _firestore_jar(), shutil.which("java")
     if jar is None or java is None:
-        _missing(_NO_FIRESTORE)
+        raise EmulatorMissing(_NO_FIRESTORE)
 
     launch = [java, "-Xmx512m", "-cp", str(jar), _MAIN_CLASS, "--host", "127.0.0.1"]
 
@@ -49,7 +64,7 @@ def firestore_emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str
         rules = ["--rules", str(ROOT / "firestore.rules")]
         return [*launch, "--port", str(port), *rules]
 
-    with _started(command, tmp_path_factory.mktemp("firestore") / "log") as address:
+    with _started(command, folder / "log") as address:
         yield address
 
 

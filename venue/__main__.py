@@ -12,7 +12,7 @@ from venue.exchange import DEFAULT_CASH_USD, DEFAULT_RATE_LIMIT, Exchange
 from venue.persistence import Journal, JournalError
 from venue.recording import RecordingError, load
 from venue.serve import HOST, bound_socket, server
-from venue.wire import ApiError, parse_time, plain, rfc3339
+from venue.wire import ApiError, from_us, parse_time, plain, rfc3339, to_us
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -22,6 +22,8 @@ def main(arguments: list[str] | None = None) -> int:
         return _refuse("give --key and --secret together, or neither")
     try:
         recording = load(options.data)
+        if to_us(options.start) >= recording.last_us:
+            return _refuse(f"the recording ends {rfc3339(from_us(recording.last_us))}; choose an earlier --start")
         journal = Journal(options.db) if options.db else None
         if journal is not None:
             journal.claim(

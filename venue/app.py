@@ -140,7 +140,7 @@ def create_app(exchange: Exchange, *, keys: Keys | None = None) -> Starlette:
             by_path.setdefault(path, {})[method] = _endpoint(gate, access, method, path, handler)
     return Starlette(
         routes=[Route(path, _dispatch(methods), methods=list(methods)) for path, methods in by_path.items()],
-        exception_handlers={HTTPException: _http_error},
+        exception_handlers={HTTPException: _http_error, 500: _internal_error},
     )
 
 
@@ -196,7 +196,14 @@ async def _spoil(fault: Fault, request: Request) -> None:
     if fault.kind == "delay":
         await asyncio.sleep(float(fault.value))
     elif fault.kind == "drop_after_accept":
+        if ABORT_KEY not in request.scope:
+            raise RuntimeError("drop_after_accept needs a connection to kill: serve the app with venue.serve")
         await request.scope[ABORT_KEY]()
+
+
+async def _internal_error(request: Request, error: Exception) -> Response:
+    """A fault of the venue itself, in the form clients expect; the server still logs the traceback."""
+    return json_response({"code": 50010000, "message": f"internal error: {type(error).__name__}"}, 500)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:

@@ -75,7 +75,7 @@ def _paged(call: Call, asset_class: str, name: str, page: Any, headers: dict[str
     now_us = call.exchange.now_us
     start, end = call.time("start"), call.time("end")
     start_us = to_us(start) if start else _today_us(now_us, asset_class)
-    end_us = min(to_us(end), now_us) if end else now_us
+    end_us = to_us(end) if end else now_us
     limit = call.whole("limit", default=1000, most=_MOST_ROWS)
     is_descending = call.choice("sort", ("asc", "desc")) == "desc"
     token = _read_token(call.text("page_token"))

@@ -298,7 +298,6 @@ class Exchange:
             status=Status.ACCEPTED if waits else Status.NEW,
             submitted_at=self.now,
             updated_at=self.now,
-            working_from=self.now,
             expires_at=from_us(self.sessions.next_close_us(self.now_us)) if ends else None,
             replaces=old_id,
             is_triggered=bool(instead_of and instead_of.is_triggered),

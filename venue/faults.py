@@ -27,7 +27,7 @@ class Fault:
 
     def matches(self, method: str, path: str) -> bool:
         """Whether this fault still waits for such a request."""
-        return self.times > 0 and self.method in ("*", method) and fnmatchcase(path, self.path)
+        return self.method in ("*", method) and fnmatchcase(path, self.path)
 
     def as_json(self) -> dict[str, Any]:
         """The fault as it was asked for, with the times left."""

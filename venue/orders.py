@@ -54,7 +54,6 @@ def venue_id(name: str) -> str:
 class Order:
     """One order; exactly one of qty and notional is given.
 
-    `working_from` is when it may first trade: a bar that began earlier never fills it.
     `reserve_price` is what each open unit of a buy holds back from buying power.
     `fill_cap_frac` limits what one bar may fill, when a fault asked for partial fills.
     """
@@ -76,7 +75,6 @@ class Order:
     status: Status
     submitted_at: datetime
     updated_at: datetime
-    working_from: datetime
     expires_at: datetime | None = None
     filled_at: datetime | None = None
     canceled_at: datetime | None = None

@@ -98,7 +98,7 @@ def _expire(exchange: Exchange, at: datetime) -> None:
 def _working(exchange: Exchange, symbol: str, bar_start_us: int) -> list[Order]:
     """Open orders that were already working when this bar began, in arrival order."""
     began = from_us(bar_start_us)
-    return [o for o in list(exchange.open_orders.values()) if o.symbol == symbol and o.working_from <= began]
+    return [o for o in list(exchange.open_orders.values()) if o.symbol == symbol and o.submitted_at <= began]
 
 
 def _open_bar(exchange: Exchange, series: Series, index: int) -> None:
@@ -133,7 +133,7 @@ def _end_bar(exchange: Exchange, series: Series, index: int) -> None:
             continue
         if matching.triggers(order, high, low):
             at = from_us(end_us)
-            exchange.keep(replace(order, is_triggered=True, working_from=at, updated_at=at))
+            exchange.keep(replace(order, is_triggered=True, updated_at=at))
             continue
         execution = matching.inside(order, high, low, _market_at_stop(order, series, index))
         if execution is not None:

@@ -48,7 +48,9 @@ def parse_json(raw: bytes) -> Any:
         raise ValueError(f"{name} is not a JSON number")
 
     try:
-        return json.loads(raw, parse_float=Decimal, parse_constant=refuse_constant)
+        body = json.loads(raw, parse_float=Decimal, parse_constant=refuse_constant)
+        json.dumps(body, ensure_ascii=False, default=str).encode()  # half a surrogate pair could never be answered
+        return body
     except (ValueError, InvalidOperation, RecursionError) as error:
         raise bad_request(f"request body is not valid JSON: {error}") from error
 

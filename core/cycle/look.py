@@ -76,8 +76,7 @@ def market_facts(
     held = [position.symbol for position in facts.positions if position.asset_class is asset_class]
     symbols = sorted({*tradable, *held})
     limits = settings.limits
-    bars, gaps = _bars(world, symbols, as_of)
-    quotes = _quotes(world, symbols, as_of)
+    bars, quotes, gaps = _market(world, symbols, as_of)
     untradable = tuple(
         Refusal(symbol, "universe", "the broker lists no active, tradable asset of this name")
         for symbol in settings.crypto_symbols
@@ -101,21 +100,17 @@ def market_facts(
     )
 
 
-def _bars(world: World, symbols: Sequence[str], as_of: datetime) -> tuple[Bars, tuple[Refusal, ...]]:
+def _market(
+    world: World, symbols: Sequence[str], as_of: datetime
+) -> tuple[Bars, dict[str, Quote], tuple[Refusal, ...]]:
+    """Completed bars, quotes that can be true (two-sided, not crossed, not from the future), and the gaps."""
     timeframe, signals = world.settings.crypto_timeframe, world.settings.limits.signals
     start = as_of - max(timeframe.length * (signals.lookback_bars + 1), VOLUME_HISTORY)
     try:
-        bars = world.data.bars(AssetClass.CRYPTO, symbols, timeframe=timeframe, start=start, end=as_of)
+        market = world.data.market(AssetClass.CRYPTO, symbols, timeframe=timeframe, start=start, end=as_of)
     except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
-        return empty_bars(timeframe), tuple(Refusal(symbol, "bars", str(error)) for symbol in symbols)
-    return completed(bars, as_of=as_of, min_bars=signals.min_bars)
-
-
-def _quotes(world: World, symbols: Sequence[str], as_of: datetime) -> dict[str, Quote]:
-    """Quotes that can be true: two-sided, not crossed, not from the future."""
-    try:
-        quotes = world.data.quotes(AssetClass.CRYPTO, symbols)
-    except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
-        log.warning("quotes_unavailable", error=str(error))
-        return {}
-    return {quote.symbol: quote for quote in quotes if 0 < quote.bid <= quote.ask and quote.as_of <= as_of + CLOCK_SKEW}
+        log.warning("market_data_unavailable", error=str(error))
+        return empty_bars(timeframe), {}, tuple(Refusal(symbol, "bars", str(error)) for symbol in symbols)
+    bars, gaps = completed(market.bars, as_of=as_of, min_bars=signals.min_bars)
+    sound = [quote for quote in market.quotes if 0 < quote.bid <= quote.ask and quote.as_of <= as_of + CLOCK_SKEW]
+    return bars, {quote.symbol: quote for quote in sound}, gaps

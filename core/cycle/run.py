@@ -84,7 +84,8 @@ def _claimed_cycle(
     decision = None
     if not held.resumed:
         with world.timed("look"):
-            assets, writes = universe(world, stored.universe, held.account.account_id, as_of)
+            busy = facts.activities is not None
+            assets, writes = universe(world, stored.universe, held.account.account_id, as_of, is_busy=busy)
             snapshot = market_facts(world, request, facts, books, held.mode, assets, as_of)
         with world.timed("decide"):
             decision = decide(snapshot, MODULES[request.module])
@@ -162,7 +163,7 @@ def _dry_run(
     """Look and decide as always, send and store nothing."""
     books, mode = claiming.books_and_mode(stored, account, as_of)
     facts, past = _settle_past(world, account, books, mode, as_of)
-    assets, _ = universe(world, stored.universe, account.account_id, as_of)
+    assets, _ = universe(world, stored.universe, account.account_id, as_of, is_busy=False)
     snapshot = market_facts(world, request, facts, past.books, mode, assets, as_of)
     decision = decide(snapshot, MODULES[request.module])
     plan = planned(decision, request.cycle_id, as_of)

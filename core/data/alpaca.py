@@ -1,4 +1,4 @@
-"""The MarketData port on Alpaca's data API: one batched request a kind, from the wire straight into columns."""
+"""Alpaca's market data: one batched request a kind, from the wire straight into columns."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -34,7 +34,7 @@ class _BarPage(msgspec.Struct):
 
 
 class _Quote(msgspec.Struct):
-    t: datetime
+    t: Annotated[datetime, msgspec.Meta(tz=True)]
     bp: Decimal
     ap: Decimal
 
@@ -43,8 +43,19 @@ class _Quotes(msgspec.Struct):
     quotes: dict[str, _Quote]
 
 
+class _Snapshot(msgspec.Struct, rename="camel"):
+    latest_quote: _Quote | None = None
+    daily_bar: _Bar | None = None
+    prev_daily_bar: _Bar | None = None
+
+
+class _Snapshots(msgspec.Struct):
+    snapshots: dict[str, _Snapshot]
+
+
 _decode_bars = msgspec.json.Decoder(_BarPage).decode
 _decode_quotes = msgspec.json.Decoder(_Quotes).decode
+_decode_snapshots = msgspec.json.Decoder(_Snapshots).decode
 
 
 class AlpacaData:
@@ -88,11 +99,26 @@ class AlpacaData:
         return from_rows(timeframe, rows)
 
     def quotes(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Quote, ...]:
-        if not symbols:
-            return ()
         body = self._connection.get_bytes("/crypto/us/latest/quotes", {"symbols": ",".join(symbols)})
         quotes: dict[str, _Quote] = _decoded(_decode_quotes, body, "quotes").quotes
         return tuple(Quote(symbol, quote.bp, quote.ap, quote.t) for symbol, quote in quotes.items())
+
+    def snapshots(
+        self, asset_class: AssetClass, symbols: Sequence[str]
+    ) -> tuple[tuple[Quote, ...], dict[str, FloatArray]]:
+        """Latest quotes, and the previous and the running day's bars as rows of `from_rows`."""
+        body = self._connection.get_bytes("/crypto/us/snapshots", {"symbols": ",".join(symbols)})
+        snapshots: dict[str, _Snapshot] = _decoded(_decode_snapshots, body, "snapshots").snapshots
+        quotes = tuple(
+            Quote(symbol, quote.bp, quote.ap, quote.t)
+            for symbol, snapshot in snapshots.items()
+            if (quote := snapshot.latest_quote) is not None
+        )
+        days = {
+            symbol: [bar for bar in (snapshot.prev_daily_bar, snapshot.daily_bar) if bar is not None]
+            for symbol, snapshot in snapshots.items()
+        }
+        return quotes, {symbol: _columns(bars) for symbol, bars in days.items() if bars}
 
     def _page(self, params: dict[str, Any]) -> _BarPage:
         page: _BarPage = _decoded(_decode_bars, self._connection.get_bytes("/crypto/us/bars", params), "bars")

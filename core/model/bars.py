@@ -56,6 +56,13 @@ def from_rows(timeframe: Timeframe, rows: dict[str, FloatArray]) -> Bars:
     return Bars(tuple(rows), timeframe, _as_times(table[0]), *table[1:])
 
 
+def rows_of(bars: Bars) -> dict[str, FloatArray]:
+    """The inverse of `from_rows`."""
+    epoch_s = bars.opened_at.astype("datetime64[us]").astype("int64") / 1_000_000
+    table = np.stack([epoch_s, bars.open, bars.high, bars.low, bars.close, bars.volume], axis=-1)
+    return {symbol: table[row][~np.isnat(bars.opened_at[row])] for row, symbol in enumerate(bars.symbols)}
+
+
 def as_datetime64(at: datetime) -> np.datetime64:
     """An aware UTC datetime as datetime64[us]."""
     return np.datetime64(int(at.timestamp() * 1_000_000), "us")

@@ -32,14 +32,17 @@ class Crypto:
 
     def analyze_opportunities(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
         """The best strategy's view of each symbol that is not held or ordered, where it clears threshold and costs."""
-        answers = [_entry(snapshot, symbol) for symbol in snapshot.assets]
+        views = opinions(snapshot)
+        answers = [_entry(snapshot, symbol, views.get(symbol, ())) for symbol in snapshot.assets]
         entries = [answer for answer in answers if isinstance(answer, Opportunity)]
         refusals = [answer for answer in answers if isinstance(answer, Refusal)]
         return (*sorted(entries, key=lambda entry: (-entry.confidence, entry.symbol)), *refusals)
 
     def monitor_positions(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
         held = [position for position in snapshot.positions if position.asset_class is self.asset_class]
-        closing = [answer for position in held if (answer := _exit(snapshot, position)) is not None]
+        views = opinions(snapshot)
+        answers = [_exit(snapshot, position, views.get(position.symbol, ())) for position in held]
+        closing = [answer for answer in answers if answer is not None]
         leaving = {answer.symbol for answer in closing}
         staying = [position for position in held if position.symbol not in leaving]
         share, reason = self.class_share_frac(snapshot)
@@ -57,20 +60,20 @@ class Crypto:
 
     def views(self, snapshot: Snapshot) -> tuple[SymbolView, ...]:
         symbols = dict.fromkeys((*snapshot.assets, *(position.symbol for position in snapshot.positions)))
-        return tuple(_view(snapshot, symbol) for symbol in symbols)
+        scores = opinions(snapshot)
+        return tuple(_view(snapshot, symbol, scores.get(symbol, ())) for symbol in symbols)
 
 
-def opinions(snapshot: Snapshot, symbol: str) -> tuple[Opinion, ...]:
-    """Every strategy's view of a symbol; a strategy without its features has none."""
-    if symbol not in snapshot.features.symbols:
-        return ()
-    row = snapshot.features.symbols.index(symbol)
-    views = []
+def opinions(snapshot: Snapshot) -> dict[str, tuple[Opinion, ...]]:
+    """Every strategy's view of every symbol; a strategy without its features has none."""
+    symbols = snapshot.features.symbols
+    views: dict[str, list[Opinion]] = {symbol: [] for symbol in symbols}
     for strategy in STRATEGIES:
-        score = float(strategy.score(snapshot.features)[row, -1])
-        if isfinite(score):
-            views.append(Opinion(symbol, strategy.name, score, f"{strategy.name} score {score:+.2f}"))
-    return tuple(views)
+        newest = strategy.score(snapshot.features)[:, -1:].ravel().tolist()
+        for symbol, score in zip(symbols, newest, strict=False):
+            if isfinite(score):
+                views[symbol].append(Opinion(symbol, strategy.name, score, f"{strategy.name} score {score:+.2f}"))
+    return {symbol: tuple(found) for symbol, found in views.items()}
 
 
 def fresh_quote(snapshot: Snapshot, symbol: str) -> Quote | Refusal:
@@ -89,7 +92,7 @@ def fresh_quote(snapshot: Snapshot, symbol: str) -> Quote | Refusal:
     return quote
 
 
-def _entry(snapshot: Snapshot, symbol: str) -> Opportunity | Refusal:
+def _entry(snapshot: Snapshot, symbol: str, views: Sequence[Opinion]) -> Opportunity | Refusal:
     if snapshot.position(symbol) is not None:
         return Refusal(symbol, "held", "already held; positions are not added to")
     if any(order.symbol == symbol and order.is_open for order in snapshot.orders):
@@ -105,7 +108,7 @@ def _entry(snapshot: Snapshot, symbol: str) -> Opportunity | Refusal:
     quote = fresh_quote(snapshot, symbol)
     if isinstance(quote, Refusal):
         return quote
-    candidates = [view for view in opinions(snapshot, symbol) if view.source in session.strategies]
+    candidates = [view for view in views if view.source in session.strategies]
     if not candidates:
         return Refusal(symbol, "features", "no strategy of this session has all its indicators")
     best = max(candidates, key=lambda view: (view.confidence, -session.strategies.index(view.source)))
@@ -142,7 +145,7 @@ def _entry(snapshot: Snapshot, symbol: str) -> Opportunity | Refusal:
     )
 
 
-def _exit(snapshot: Snapshot, position: Position) -> Opportunity | Refusal | None:
+def _exit(snapshot: Snapshot, position: Position, views: Sequence[Opinion]) -> Opportunity | Refusal | None:
     if position.available_quantity <= 0 or position.quantity <= 0:
         return None
     smallest_usd = snapshot.limits.risk.min_order_usd
@@ -152,7 +155,7 @@ def _exit(snapshot: Snapshot, position: Position) -> Opportunity | Refusal | Non
     first = min(trades, key=lambda trade: trade.opened_at, default=None)
     quote = fresh_quote(snapshot, position.symbol)
     price = position.price if isinstance(quote, Refusal) else quote.bid
-    views = {view.source: view.confidence for view in opinions(snapshot, position.symbol)}
+    confidences = {view.source: view.confidence for view in views}
     rules = snapshot.limits.exits
     entry_price = position.average_entry_price
     held = exits.HeldPosition(
@@ -162,7 +165,7 @@ def _exit(snapshot: Snapshot, position: Position) -> Opportunity | Refusal | Non
         target_price=_stored(first, "target_price") or exits.target_price(entry_price, rules),
         peak_price=_peak_price(snapshot, position, first),
         opened_at=None if first is None else first.opened_at,
-        confidence=None if first is None else views.get(first.strategy),
+        confidence=None if first is None else confidences.get(first.strategy),
     )
     reason = exits.exit_reason(held, snapshot.as_of, rules, leave_confidence=snapshot.limits.signals.leave_confidence)
     if reason is None:
@@ -262,7 +265,7 @@ def _peak_price(snapshot: Snapshot, position: Position, trade: Trade | None) -> 
     return entry if not len(highs) else max(entry, decimal_from_float(float(np.max(highs))))
 
 
-def _view(snapshot: Snapshot, symbol: str) -> SymbolView:
+def _view(snapshot: Snapshot, symbol: str, views: Sequence[Opinion]) -> SymbolView:
     facts: dict[str, float | str] = {}
     quote = snapshot.quotes.get(symbol)
     if quote is not None:
@@ -273,7 +276,7 @@ def _view(snapshot: Snapshot, symbol: str) -> SymbolView:
             "close": float(snapshot.bars.close[row, -1]),
             "bar_opened_at": str(snapshot.bars.opened_at[row, -1]),
         }
-    facts |= {f"{view.source}_confidence": round(view.confidence, 4) for view in opinions(snapshot, symbol)}
+    facts |= {f"{view.source}_confidence": round(view.confidence, 4) for view in views}
     position = snapshot.position(symbol)
     if position is not None:
         facts |= {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
@@ -31,6 +31,8 @@ class TradeFigures:
     average_loss_usd: Decimal | None
     best: Trade | None
     worst: Trade | None
+    first_opened_at: datetime | None
+    last_closed_at: datetime | None
 
     @property
     def win_interval(self) -> tuple[float, float] | None:
@@ -77,7 +79,8 @@ class Latency:
 
 @dataclass(frozen=True, slots=True)
 class Performance:
-    """A run in figures. Money is in dollars; `days` is (UTC day, equity at the day's last cycle)."""
+    """A run in figures. Money is in dollars; `days` and `invested_days`: equity, and the share of it that was invested,
+    at the last cycle of each UTC day."""
 
     first_at: datetime
     last_at: datetime
@@ -85,6 +88,7 @@ class Performance:
     starting_equity_usd: Decimal
     final_equity_usd: Decimal
     days: tuple[tuple[date, Decimal], ...]
+    invested_days: tuple[tuple[date, Decimal], ...]
     drawdown: Drawdown | None
     closed: TradeFigures
     by_strategy: tuple[TradeFigures, ...]
@@ -121,6 +125,7 @@ def performance(history: History, *, taker_fee_frac: Decimal) -> Performance:
         starting_equity_usd=cycles[0].equity_usd,
         final_equity_usd=last.equity_usd,
         days=days,
+        invested_days=tuple({cycle.as_of.date(): invested_frac(cycle) for cycle in cycles}.items()),
         drawdown=max_drawdown(days),
         closed=trade_figures("all", closed),
         by_strategy=_grouped(closed, lambda trade: trade.strategy),
@@ -128,7 +133,7 @@ def performance(history: History, *, taker_fee_frac: Decimal) -> Performance:
         by_exit=_grouped(closed, lambda trade: trade.exit_reason.partition(":")[0] or "unknown"),
         open_trades=open_trades,
         realised_usd=sum((trade.realised_usd for trade in trades), ZERO),
-        unrealised_usd=last.equity_usd - last.cash_usd - _cost_of(open_trades),
+        unrealised_usd=last.equity_usd - last.cash_usd - _cost_held(trades, last.as_of),
         fees_usd=sum((trade.fees_usd for trade in trades), ZERO),
         exposure=exposure_figures(cycles),
         hold=buy_and_hold(cycles, taker_fee_frac=taker_fee_frac),
@@ -159,6 +164,8 @@ def trade_figures(name: str, closed: Sequence[Trade]) -> TradeFigures:
         average_loss_usd=sum(losses, ZERO) / len(losses) if losses else None,
         best=ranked[-1] if ranked else None,
         worst=ranked[0] if ranked else None,
+        first_opened_at=min((trade.opened_at for trade in closed), default=None),
+        last_closed_at=max((trade.closed_at for trade in closed if trade.closed_at), default=None),
     )
 
 
@@ -167,9 +174,14 @@ def equity_by_day(cycles: Iterable[CycleFacts]) -> tuple[tuple[date, Decimal], .
     return tuple({cycle.as_of.date(): cycle.equity_usd for cycle in cycles}.items())
 
 
+def invested_frac(cycle: CycleFacts) -> Decimal:
+    """The part of equity that is not cash."""
+    return (cycle.equity_usd - cycle.cash_usd) / cycle.equity_usd
+
+
 def exposure_figures(cycles: Sequence[CycleFacts]) -> ExposureFigures:
     """The mean and the largest invested share of equity, and in how many cycles anything was held."""
-    shares = [(cycle.equity_usd - cycle.cash_usd) / cycle.equity_usd for cycle in cycles]
+    shares = [invested_frac(cycle) for cycle in cycles]
     return ExposureFigures(sum(shares, ZERO) / len(shares), max(shares), sum(share > 0 for share in shares))
 
 
@@ -206,5 +218,11 @@ def _grouped(closed: Sequence[Trade], name_of: Callable[[Trade], str]) -> tuple[
     return tuple(sorted(figures, key=lambda group: (-group.trades, group.name)))
 
 
-def _cost_of(open_trades: Iterable[Trade]) -> Decimal:
-    return sum((trade.open_quantity * trade.unit_cost_usd for trade in open_trades), ZERO)
+def _cost_held(trades: Iterable[Trade], at: datetime) -> Decimal:
+    """What was held at that moment had cost. The last cycle looked at equity before its own orders filled."""
+    cost = ZERO
+    for trade in trades:
+        entries = tuple(fill for fill in trade.entries if fill.at <= at)
+        then = replace(trade, entries=entries, exits=tuple(fill for fill in trade.exits if fill.at <= at))
+        cost += then.open_quantity * then.unit_cost_usd if entries else ZERO
+    return cost

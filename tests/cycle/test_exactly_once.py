@@ -121,7 +121,7 @@ def test_the_proof_fails_without_the_lease(
     monkeypatch.setattr(claim, "held_mode", lambda _store, held, _now: held.mode)
     monkeypatch.setattr(claim, "_as_version", lambda _version: None)
     with crowded() as stand:
-        at = outside_calls.index("data.quotes")
+        at = outside_calls.index("data.market")
         fault = Fault(at, Harm.INTERRUPTED, interruption=partial(deliver, stand.environ, "crypto_cycle-manual-x"))
         deliver(stand.environ, CYCLE, fault)
 

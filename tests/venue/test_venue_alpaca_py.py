@@ -35,7 +35,7 @@ from alpaca.trading.requests import (
     ReplaceOrderRequest,
 )
 from jsonschema import Draft202012Validator, FormatChecker
-from referencing import Registry, Resource
+from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
 from venue.serve import serving
@@ -44,14 +44,16 @@ FLAT = (100.0, 101.0, 99.0, 100.0, 100000.0)
 FORMATS = FormatChecker(formats=["uuid", "date"])
 
 
-@FORMATS.checks("date-time", raises=ValueError)
 def is_date_time(text: object) -> bool:
     """RFC 3339 or a bare date, which Alpaca's own examples give in a date-time field."""
     return not isinstance(text, str) or bool(datetime.fromisoformat(text))
 
 
+FORMATS.checks("date-time", raises=ValueError)(is_date_time)
+
+
 @pytest.fixture
-def market(desk, crypto, stock):
+def market(desk: Any, crypto: Any, stock: Any) -> Any:
     """A trader with a coin, a share, an open order of each kind of life, and two days of history."""
     trader = desk(crypto(*[FLAT] * 6), stock(*[FLAT] * 4))
     trader.order("buy", "2", symbol="BTC/USD")
@@ -67,9 +69,9 @@ def market(desk, crypto, stock):
     return trader
 
 
-def test_alpaca_py_trades_and_reads_everything_back(market):
+def test_alpaca_py_trades_and_reads_everything_back(market: Any) -> None:
     with serving(market.exchange) as url:
-        client = TradingClient("key", "secret", url_override=url)
+        client: Any = TradingClient("key", "secret", url_override=url)
         placed = client.submit_order(
             MarketOrderRequest(
                 symbol="BTC/USD",
@@ -124,9 +126,9 @@ def test_alpaca_py_trades_and_reads_everything_back(market):
         client.close_all_positions(cancel_orders=True)
 
 
-def test_alpaca_py_reads_crypto_data(market):
+def test_alpaca_py_reads_crypto_data(market: Any) -> None:
     with serving(market.exchange) as url:
-        client = CryptoHistoricalDataClient(url_override=url)
+        client: Any = CryptoHistoricalDataClient(url_override=url)
         start = datetime(2024, 1, 1, tzinfo=UTC)
 
         bars = client.get_crypto_bars(
@@ -141,9 +143,9 @@ def test_alpaca_py_reads_crypto_data(market):
         assert snapshot.previous_daily_bar.timestamp.day == 2
 
 
-def test_alpaca_py_reads_stock_data(market):
+def test_alpaca_py_reads_stock_data(market: Any) -> None:
     with serving(market.exchange) as url:
-        client = StockHistoricalDataClient("key", "secret", url_override=url)
+        client: Any = StockHistoricalDataClient("key", "secret", url_override=url)
         start = datetime(2024, 1, 1, tzinfo=UTC)
 
         request = StockBarsRequest(symbol_or_symbols="AAPL", timeframe=TimeFrame.Day, start=start)
@@ -217,7 +219,9 @@ BODIES = {
 
 
 @pytest.mark.parametrize(("document", "method", "path", "query"), VALIDATED)
-def test_answers_conform_to_alpacas_openapi_documents(market, specifications, document, method, path, query):
+def test_answers_conform_to_alpacas_openapi_documents(
+    market: Any, specifications: Any, document: str, method: str, path: str, query: str
+) -> None:
     open_order = next(reversed(market.exchange.open_orders))
     url = path.format(loc="us", order_id=open_order, symbol_or_asset_id="AAPL" if "assets" in path else "BTCUSD")
     if (method, path) == ("delete", "/v2/positions/{symbol_or_asset_id}"):
@@ -227,7 +231,7 @@ def test_answers_conform_to_alpacas_openapi_documents(market, specifications, do
     schema = pointer(
         "paths", path, method, "responses", str(response.status_code), "content", "application/json", "schema"
     )
-    registry = Registry().with_resource("urn:alpaca", Resource(specifications[document], DRAFT202012))
+    registry = Registry().with_resource("urn:alpaca", DRAFT202012.create_resource(specifications[document]))
     validator = Draft202012Validator({"$ref": f"urn:alpaca#{schema}"}, registry=registry, format_checker=FORMATS)
     assert [f"{error.json_path}: {error.message}" for error in validator.iter_errors(response.json())] == []
     assert response.json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from venue.books import Books, charge
 from venue.orders import Side
@@ -10,7 +11,7 @@ from venue.orders import Side
 FLAT = (100.0, 100.0, 100.0, 100.0, 10000.0)
 
 
-def test_sells_take_the_oldest_coins_first_and_the_coin_fee_is_in_their_cost(desk, crypto):
+def test_sells_take_the_oldest_coins_first_and_the_coin_fee_is_in_their_cost(desk: Any, crypto: Any) -> None:
     days = [(price, price, price, price, 10000.0) for price in (100.0, 200.0, 300.0)]
     trader = desk(crypto(*days, spread=0.0))
     trader.order("buy", "1")
@@ -31,7 +32,7 @@ def test_sells_take_the_oldest_coins_first_and_the_coin_fee_is_in_their_cost(des
     assert ledger["fees_usd"] == "1.8750125"  # 25 bp of 100.01, of 200.01 and of 1.5 x 299.99
 
 
-def test_equity_is_what_was_put_in_plus_realised_and_unrealised_profit(desk, crypto):
+def test_equity_is_what_was_put_in_plus_realised_and_unrealised_profit(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT, (120.0, 130.0, 110.0, 125.0, 10000.0), FLAT))
     trader.order("buy", "3")
     trader.after(days=1)
@@ -44,17 +45,17 @@ def test_equity_is_what_was_put_in_plus_realised_and_unrealised_profit(desk, cry
     assert sum(Decimal(row["amount_usd"]) for row in ledger["cash_movements"]) == Decimal(ledger["cash_usd"])
 
 
-def test_a_coin_fee_is_rounded_half_up_to_nine_decimals():
+def test_a_coin_fee_is_rounded_half_up_to_nine_decimals() -> None:
     fee = charge("BTC/USD", "crypto", Side.BUY, Decimal("0.000000200"), Decimal(50000), "taker")
 
     assert (fee.asset, fee.qty) == ("BTC", Decimal("0.000000001"))
 
 
-def test_stocks_trade_without_commission():
+def test_stocks_trade_without_commission() -> None:
     assert charge("AAPL", "us_equity", Side.SELL, Decimal(5), Decimal(100), "taker").usd == 0
 
 
-def test_the_coin_fee_leaves_the_balance_at_the_fill_and_is_posted_after_the_utc_day(desk, crypto):
+def test_the_coin_fee_leaves_the_balance_at_the_fill_and_is_posted_after_the_utc_day(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT, FLAT))
     trader.order("buy", "2")
     trader.after(hours=23)
@@ -78,7 +79,7 @@ def test_the_coin_fee_leaves_the_balance_at_the_fill_and_is_posted_after_the_utc
     }
 
 
-def test_a_sells_fee_is_dollars_and_names_no_order(desk, crypto):
+def test_a_sells_fee_is_dollars_and_names_no_order(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT, FLAT, FLAT))
     trader.order("buy", "2")
     trader.after(days=1)
@@ -90,7 +91,7 @@ def test_a_sells_fee_is_dollars_and_names_no_order(desk, crypto):
     assert (fee["net_amount"], fee["date"], "order_id" in fee) == ("-0.24975", "2024-01-02", False)
 
 
-def test_fill_activities_count_up_and_say_what_is_left(desk, crypto):
+def test_fill_activities_count_up_and_say_what_is_left(desk: Any, crypto: Any) -> None:
     trader = desk(crypto((10.0, 10.0, 10.0, 10.0, 500.0), (10.0, 10.0, 10.0, 10.0, 1000.0)))
     order = trader.order("buy", "120")
     trader.after(days=1, seconds=1)
@@ -102,7 +103,7 @@ def test_fill_activities_count_up_and_say_what_is_left(desk, crypto):
     assert fills[0]["symbol"] == "BTCUSD"
 
 
-def test_a_position_shows_its_cost_its_profit_and_what_is_free_to_sell(desk, crypto):
+def test_a_position_shows_its_cost_its_profit_and_what_is_free_to_sell(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT, (110.0, 110.0, 110.0, 110.0, 10000.0)))
     trader.order("buy", "2")
     trader.after(days=1)
@@ -122,7 +123,7 @@ def test_a_position_shows_its_cost_its_profit_and_what_is_free_to_sell(desk, cry
     assert (position["lastday_price"], position["unrealized_intraday_pl"]) == ("100", "19.95")
 
 
-def test_the_account_marks_last_equity_at_midnight_and_holds_back_open_buys(desk, crypto):
+def test_the_account_marks_last_equity_at_midnight_and_holds_back_open_buys(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT, (110.0, 110.0, 110.0, 110.0, 10000.0)))
     trader.order("buy", "2")
     trader.after(days=1)
@@ -137,7 +138,7 @@ def test_the_account_marks_last_equity_at_midnight_and_holds_back_open_buys(desk
     assert account["non_marginable_buying_power"] == account["buying_power"] == "98899.8"
 
 
-def test_portfolio_history_ends_each_day_at_the_mark_and_now_at_now(desk, crypto):
+def test_portfolio_history_ends_each_day_at_the_mark_and_now_at_now(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT, (110.0, 110.0, 110.0, 110.0, 10000.0)))
     trader.order("buy", "2")
     trader.after(days=1, hours=1)
@@ -149,7 +150,7 @@ def test_portfolio_history_ends_each_day_at_the_mark_and_now_at_now(desk, crypto
     assert history["base_value"] == 100000
 
 
-def test_the_books_know_every_earlier_balance(desk, crypto):
+def test_the_books_know_every_earlier_balance(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT, FLAT))
     trader.order("buy", "1")
     trader.after(seconds=1)

@@ -18,7 +18,7 @@ from venue.recording import Series
 from venue.wire import ApiError, from_float, to_us
 
 BARS = 40
-ASKED = (
+ASKED: tuple[tuple[str, dict[str, str]], ...] = (
     ("/v2/account", {}),
     ("/v2/positions", {}),
     ("/v2/orders", {"status": "all"}),
@@ -112,7 +112,9 @@ def with_another_future(series: Series, at_us: int, seed: int) -> Series:
 
 @quick
 @given(bars=seeds, orders=seeds, future=seeds, minute=st.integers(1, BARS * 60))
-def test_no_answer_depends_on_what_comes_later(desk, crypto, bars, orders, future, minute):
+def test_no_answer_depends_on_what_comes_later(
+    desk: Any, crypto: Any, bars: int, orders: int, future: int, minute: int
+) -> None:
     series = crypto(*random_rows(bars), timeframe="1h", spread=None)
     now_us = to_us(datetime(2024, 1, 1, tzinfo=UTC) + timedelta(minutes=minute))
     answers = []
@@ -126,7 +128,9 @@ def test_no_answer_depends_on_what_comes_later(desk, crypto, bars, orders, futur
 
 @quick
 @given(bars=seeds, orders=seeds, step=st.integers(7, 500))
-def test_one_long_step_and_many_short_ones_end_in_the_same_ledger(desk, crypto, bars, orders, step):
+def test_one_long_step_and_many_short_ones_end_in_the_same_ledger(
+    desk: Any, crypto: Any, bars: int, orders: int, step: int
+) -> None:
     series = crypto(*random_rows(bars), timeframe="1h", spread=None)
     ledgers = []
     for step_minutes in (10_000, step):
@@ -139,7 +143,9 @@ def test_one_long_step_and_many_short_ones_end_in_the_same_ledger(desk, crypto, 
 
 @quick
 @given(bars=seeds, orders=seeds)
-def test_fills_are_never_better_than_the_bar_and_the_books_always_add_up(desk, crypto, bars, orders):
+def test_fills_are_never_better_than_the_bar_and_the_books_always_add_up(
+    desk: Any, crypto: Any, bars: int, orders: int
+) -> None:
     series = crypto(*random_rows(bars), timeframe="1h", spread=None)
     trader = desk(series)
     trade(trader, random_orders(orders), BARS * 60)
@@ -169,7 +175,7 @@ def test_fills_are_never_better_than_the_bar_and_the_books_always_add_up(desk, c
     assert books.held_qty("BTC/USD") == bought - sold - coin_fees
 
 
-def test_the_random_orders_do_fill(desk, crypto):
+def test_the_random_orders_do_fill(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(*random_rows(7), timeframe="1h", spread=None))
     trade(trader, random_orders(7), BARS * 60)
 
@@ -177,7 +183,7 @@ def test_the_random_orders_do_fill(desk, crypto):
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_two_identical_runs_give_identical_ledgers(desk, crypto, seed):
+def test_two_identical_runs_give_identical_ledgers(desk: Any, crypto: Any, seed: int) -> None:
     ledgers = []
     for _ in range(2):
         trader = desk(crypto(*random_rows(seed), timeframe="1h", spread=None))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ from venue.wire import from_us
 HEADER = "symbol,t,o,h,l,c,v\n"
 
 
-def write(folder, name, *rows):
+def write(folder: Any, name: Any, *rows: Any) -> None:
     text = HEADER + "".join(f"{row}\n" for row in rows)
     if name.endswith(".gz"):
         (folder / name).write_bytes(gzip.compress(text.encode()))
@@ -25,7 +27,7 @@ def write(folder, name, *rows):
         (folder / name).write_text(text)
 
 
-def test_csv_gzip_and_parquet_give_the_same_bars(tmp_path):
+def test_csv_gzip_and_parquet_give_the_same_bars(tmp_path: Path) -> None:
     rows = ["BTC,2024-01-01T00:00:00Z,1,3,0.5,2,10", "BTC,2024-01-02T00:00:00Z,2,4,1,3,20"]
     epochs = ["BTC/USD,1704067200,1,3,0.5,2,10", "BTC/USD,1704153600,2,4,1,3,20"]
     folders = [tmp_path / name for name in ("csv", "gzip", "parquet")]
@@ -43,7 +45,7 @@ def test_csv_gzip_and_parquet_give_the_same_bars(tmp_path):
     assert from_us(loaded[0].last_us) == datetime(2024, 1, 3, tzinfo=UTC)
 
 
-def test_other_files_are_ignored_and_the_finest_series_is_the_base(tmp_path):
+def test_other_files_are_ignored_and_the_finest_series_is_the_base(tmp_path: Path) -> None:
     write(tmp_path, "crypto_1h.csv", "BTC,2024-01-03T00:00:00Z,30,33,29,31,1")
     write(
         tmp_path,
@@ -60,7 +62,7 @@ def test_other_files_are_ignored_and_the_finest_series_is_the_base(tmp_path):
     assert [len(older.starts_us) for older in series.history] == [2]
 
 
-def test_coarser_bars_from_before_the_base_serve_as_history(desk, tmp_path):
+def test_coarser_bars_from_before_the_base_serve_as_history(desk: Any, tmp_path: Path) -> None:
     write(tmp_path, "crypto_1h.csv", "BTC,2024-01-03T00:00:00Z,30,33,29,31,1")
     write(
         tmp_path,
@@ -89,21 +91,21 @@ def test_coarser_bars_from_before_the_base_serve_as_history(desk, tmp_path):
         (["BTC,2024-01-01T00:00:00Z,1,2,1,1,1", "BTC,2024-01-01T12:00:00Z,1,2,1,1,1"], "overlap"),
     ],
 )
-def test_a_recording_with_impossible_bars_is_refused_by_name(tmp_path, rows, words):
+def test_a_recording_with_impossible_bars_is_refused_by_name(tmp_path: Path, rows: Any, words: str) -> None:
     write(tmp_path, "crypto_1d.csv", *rows)
 
     with pytest.raises(RecordingError, match=words):
         load(str(tmp_path))
 
 
-def test_a_missing_recording_says_how_to_fetch_it(tmp_path, monkeypatch):
+def test_a_missing_recording_says_how_to_fetch_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRONFOLIO_DATA_DIR", str(tmp_path))
 
     with pytest.raises(RecordingError, match="cronfolio data fetch crypto-daily"):
         load("crypto-daily")
 
 
-def test_a_name_is_found_in_the_data_folder(tmp_path, monkeypatch):
+def test_a_name_is_found_in_the_data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CRONFOLIO_DATA_DIR", str(tmp_path))
     (tmp_path / "crypto-daily").mkdir()
     write(tmp_path / "crypto-daily", "crypto_1d.csv", "BTC,2024-01-01T00:00:00Z,1,3,0.5,2,10")
@@ -111,7 +113,7 @@ def test_a_name_is_found_in_the_data_folder(tmp_path, monkeypatch):
     assert list(load("crypto-daily").series) == ["BTC/USD"]
 
 
-def test_a_symbol_recorded_twice_is_refused(tmp_path):
+def test_a_symbol_recorded_twice_is_refused(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         write(tmp_path / name, "crypto_1d.csv", "BTC,2024-01-01T00:00:00Z,1,3,0.5,2,10")
@@ -120,7 +122,7 @@ def test_a_symbol_recorded_twice_is_refused(tmp_path):
         load(f"{tmp_path / 'a'},{tmp_path / 'b'}")
 
 
-def test_daily_stock_bars_span_their_session_and_other_days_are_left_out(tmp_path):
+def test_daily_stock_bars_span_their_session_and_other_days_are_left_out(tmp_path: Path) -> None:
     # 2024-01-01 is a holiday; 2024-11-29 closes at 13:00 New York
     rows = [f"AAPL,{day}T00:00:00Z,1,3,0.5,2,10" for day in ("2024-01-01", "2024-01-02", "2024-11-29")]
     write(tmp_path, "stocks_1d.csv", *rows)
@@ -135,7 +137,7 @@ def test_daily_stock_bars_span_their_session_and_other_days_are_left_out(tmp_pat
     assert recording.notes == ("AAPL 1d: 1 bars outside New York sessions are left out",)
 
 
-def test_an_intraday_stock_bar_ends_with_the_session(tmp_path):
+def test_an_intraday_stock_bar_ends_with_the_session(tmp_path: Path) -> None:
     rows = [f"AAPL,2024-01-02T{hour},1,3,0.5,2,10" for hour in ("13:30:00Z", "14:30:00Z", "20:30:00Z")]
     write(tmp_path, "stocks_1h.csv", *rows)
 
@@ -144,7 +146,7 @@ def test_an_intraday_stock_bar_ends_with_the_session(tmp_path):
     assert [from_us(end).isoformat()[11:16] for end in series.ends_us] == ["15:30", "21:00"]
 
 
-def bars(trader, timeframe, symbol="BTC/USD", **query):
+def bars(trader: Any, timeframe: Any, symbol: Any = "BTC/USD", **query: str) -> Any:
     answer = trader.get(
         "/v1beta3/crypto/us/bars", symbols=symbol, timeframe=timeframe, **({"start": "2024-01-01"} | query)
     )
@@ -161,7 +163,7 @@ HOURS = [
 ]
 
 
-def test_bars_are_aggregated_from_completed_ones_and_the_last_may_still_grow(desk, crypto):
+def test_bars_are_aggregated_from_completed_ones_and_the_last_may_still_grow(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(*HOURS, timeframe="1h"))
 
     assert bars(trader, "1Hour") == []
@@ -174,14 +176,14 @@ def test_bars_are_aggregated_from_completed_ones_and_the_last_may_still_grow(des
     assert bars(trader, "1Day") == [("01-01T00:00", 10, 15, 8, 9, 6)]
 
 
-def test_a_timeframe_the_recording_cannot_serve_has_no_bars(desk, crypto):
+def test_a_timeframe_the_recording_cannot_serve_has_no_bars(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(*HOURS, timeframe="1h"))
     trader.after(hours=4)
 
     assert bars(trader, "5Min") == bars(trader, "7Min") == []
 
 
-def test_weeks_begin_on_monday_and_months_on_the_first(desk, crypto):
+def test_weeks_begin_on_monday_and_months_on_the_first(desk: Any, crypto: Any) -> None:
     days = [(float(day), float(day), float(day), float(day), 1.0) for day in range(100, 140)]
     trader = desk(crypto(*days))
     trader.after(days=40)
@@ -193,7 +195,7 @@ def test_weeks_begin_on_monday_and_months_on_the_first(desk, crypto):
     ]
 
 
-def test_stock_days_are_labelled_by_new_york_midnight(desk, stock):
+def test_stock_days_are_labelled_by_new_york_midnight(desk: Any, stock: Any) -> None:
     trader = desk(stock((100.0, 101.0, 99.0, 100.0, 1000.0)))
     trader.until("2024-01-02T21:00:00Z")
 
@@ -206,13 +208,14 @@ def test_stock_days_are_labelled_by_new_york_midnight(desk, stock):
 
 @pytest.mark.parametrize("sort", ["asc", "desc"])
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 7, 8, 100])
-def test_pages_add_up_to_the_whole_answer(desk, crypto, sort, limit):
+def test_pages_add_up_to_the_whole_answer(desk: Any, crypto: Any, sort: str, limit: int) -> None:
     trader = desk(crypto(*HOURS, timeframe="1h"), crypto(*HOURS, symbol="ETH/USD", timeframe="1h"))
     trader.after(hours=4)
     query = {"symbols": "ETH/USD,BTC/USD", "timeframe": "1Hour", "start": "2024-01-01", "sort": sort}
     whole = trader.get("/v1beta3/crypto/us/bars", **query)["bars"]
 
-    collected, token, sizes = {}, "", []
+    collected: dict[str, list[Any]] = {}
+    token, sizes = "", []
     while token is not None:
         page = trader.get("/v1beta3/crypto/us/bars", limit=limit, page_token=token, **query)
         token = page["next_page_token"]
@@ -226,7 +229,7 @@ def test_pages_add_up_to_the_whole_answer(desk, crypto, sort, limit):
     assert hours == sorted(hours, reverse=sort == "desc")
 
 
-def test_start_and_end_are_inclusive_and_default_to_today(desk, crypto):
+def test_start_and_end_are_inclusive_and_default_to_today(desk: Any, crypto: Any) -> None:
     days = [(100.0, 100.0, 100.0, 100.0, 1.0)] * 5
     trader = desk(crypto(*days))
     trader.after(days=4, hours=12)
@@ -253,16 +256,16 @@ def test_start_and_end_are_inclusive_and_default_to_today(desk, crypto):
         "symbols=BTCUSD&timeframe=1Day",
     ],
 )
-def test_a_wrong_data_query_is_a_400(desk, crypto, query):
+def test_a_wrong_data_query_is_a_400(desk: Any, crypto: Any, query: str) -> None:
     trader = desk(crypto(*HOURS))
 
     assert trader.http.get(f"/v1beta3/crypto/us/bars?{query}").status_code == 400
 
 
-def test_the_last_price_is_the_running_bars_open_once_it_has_begun(desk, crypto):
+def test_the_last_price_is_the_running_bars_open_once_it_has_begun(desk: Any, crypto: Any) -> Any:
     trader = desk(crypto((100.0, 101.0, 99.0, 100.5, 1.0), (103.0, 104.0, 102.0, 103.5, 1.0)))
 
-    def seen():
+    def seen() -> Any:
         trade = trader.get("/v1beta3/crypto/us/latest/trades", symbols="BTC/USD")["trades"]["BTC/USD"]
         return trade["p"], trade["t"]
 
@@ -274,7 +277,7 @@ def test_the_last_price_is_the_running_bars_open_once_it_has_begun(desk, crypto)
     assert seen() == (103.5, "2024-01-03T00:00:00Z")
 
 
-def test_quotes_say_that_they_are_estimated(desk, crypto):
+def test_quotes_say_that_they_are_estimated(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(*HOURS))
 
     response = trader.http.get("/v1beta3/crypto/us/latest/quotes?symbols=BTC/USD")
@@ -284,7 +287,7 @@ def test_quotes_say_that_they_are_estimated(desk, crypto):
     assert trader.ledger()["quotes"].startswith("estimated")
 
 
-def test_the_spread_is_the_largest_estimate_of_the_published_estimator(crypto):
+def test_the_spread_is_the_largest_estimate_of_the_published_estimator(crypto: Any) -> Any:
     dice = np.random.default_rng(5)
     rows, close = [], 100.0
     for _ in range(300):
@@ -294,7 +297,7 @@ def test_the_spread_is_the_largest_estimate_of_the_published_estimator(crypto):
     series = crypto(*rows, spread=None)
     count = len(series.starts_us)
 
-    def estimate(window):
+    def estimate(window: Any) -> Any:
         columns = (series.opens, series.highs, series.lows, series.closes)
         return edge(*(column[count - window : count] for column in columns))
 

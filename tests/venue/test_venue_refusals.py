@@ -14,7 +14,7 @@ LIMIT = {"type": "limit", "limit_price": "90"}
 
 
 @pytest.fixture
-def trader(desk, crypto, stock):
+def trader(desk: Any, crypto: Any, stock: Any) -> Any:
     """Both asset classes at 100 dollars, with 100,000 dollars in cash."""
     return desk(crypto(FLAT, FLAT), stock(FLAT, FLAT))
 
@@ -70,11 +70,13 @@ def refused(trader: Any, order: dict[str, Any]) -> tuple[int, int, dict[str, Any
         (STOCK_BUY, {"side": "sell"}, 403, 40310000),
     ],
 )
-def test_an_order_is_refused_with_its_code_and_changes_nothing(trader, base, change, status, code):
+def test_an_order_is_refused_with_its_code_and_changes_nothing(
+    trader: Any, base: Any, change: Any, status: Any, code: int
+) -> None:
     assert refused(trader, base | change)[:2] == (status, code)
 
 
-def test_a_client_order_id_is_never_free_again(trader):
+def test_a_client_order_id_is_never_free_again(trader: Any) -> None:
     order = trader.order("buy", "1", symbol="BTC/USD", client_order_id="mine", **LIMIT)
     assert refused(trader, CRYPTO_BUY | {"client_order_id": "mine"})[:2] == (422, 40010001)
 
@@ -84,7 +86,7 @@ def test_a_client_order_id_is_never_free_again(trader):
     assert (status, code, body["message"]) == (422, 40010001, "client_order_id must be unique")
 
 
-def test_an_opposite_order_while_one_rests_is_a_wash_trade(trader):
+def test_an_opposite_order_while_one_rests_is_a_wash_trade(trader: Any) -> None:
     trader.order("buy", "2", symbol="BTC/USD")
     trader.after(seconds=1)
     resting = trader.order("sell", "1", symbol="BTC/USD", type="limit", limit_price="150")
@@ -94,7 +96,7 @@ def test_an_opposite_order_while_one_rests_is_a_wash_trade(trader):
     assert (status, code, body["existing_order_id"]) == (403, 40310000, resting.order_id)
 
 
-def test_selling_more_than_is_free_names_what_holds_the_rest(trader):
+def test_selling_more_than_is_free_names_what_holds_the_rest(trader: Any) -> None:
     trader.order("buy", "2", symbol="BTC/USD")
     trader.after(seconds=1)
     resting = trader.order("sell", "1", symbol="BTC/USD", type="limit", limit_price="150")
@@ -106,7 +108,7 @@ def test_selling_more_than_is_free_names_what_holds_the_rest(trader):
     assert body["related_orders"] == [resting.order_id]
 
 
-def test_open_buys_hold_back_buying_power(trader):
+def test_open_buys_hold_back_buying_power(trader: Any) -> None:
     trader.order("buy", "1000", symbol="BTC/USD", **LIMIT)
 
     status, code, body = refused(trader, CRYPTO_BUY | {"qty": "110", **LIMIT, "limit_price": "91"})
@@ -116,7 +118,7 @@ def test_open_buys_hold_back_buying_power(trader):
     assert (body["buying_power"], body["cost_basis"]) == ("10000", "10010")
 
 
-def test_a_suspended_account_takes_no_orders_until_the_user_lifts_it(trader):
+def test_a_suspended_account_takes_no_orders_until_the_user_lifts_it(trader: Any) -> None:
     trader.http.patch("/v2/account/configurations", json={"suspend_trade": True})
 
     assert refused(trader, CRYPTO_BUY)[:2] == (403, 40310000)
@@ -126,7 +128,7 @@ def test_a_suspended_account_takes_no_orders_until_the_user_lifts_it(trader):
     assert trader.http.post("/v2/orders", json=CRYPTO_BUY).status_code == 200
 
 
-def test_too_few_bars_for_a_quote_refuse_a_market_order_but_not_a_limit(desk, crypto):
+def test_too_few_bars_for_a_quote_refuse_a_market_order_but_not_a_limit(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT), start=datetime(2023, 12, 11, tzinfo=UTC))
 
     assert refused(trader, CRYPTO_BUY)[:2] == (422, 42210000)
@@ -143,7 +145,7 @@ def test_too_few_bars_for_a_quote_refuse_a_market_order_but_not_a_limit(desk, cr
         ({"client_order_id": "mine"}, 40010001),
     ],
 )
-def test_a_refused_replacement_leaves_the_old_order_working(trader, change, code):
+def test_a_refused_replacement_leaves_the_old_order_working(trader: Any, change: Any, code: int) -> None:
     order = trader.order("buy", "1", symbol="BTC/USD", client_order_id="mine", **LIMIT)
 
     response = trader.http.patch(f"/v2/orders/{order.order_id}", json=change)
@@ -152,7 +154,7 @@ def test_a_refused_replacement_leaves_the_old_order_working(trader, change, code
     assert trader.now(order) == order
 
 
-def test_a_notional_order_cannot_be_replaced(trader):
+def test_a_notional_order_cannot_be_replaced(trader: Any) -> None:
     order = trader.order("buy", None, symbol="BTC/USD", notional="50")
 
     response = trader.http.patch(f"/v2/orders/{order.order_id}", json={"qty": "1"})
@@ -160,7 +162,7 @@ def test_a_notional_order_cannot_be_replaced(trader):
     assert (response.status_code, response.json()["code"]) == (422, 42210000)
 
 
-def test_a_finished_order_can_be_neither_canceled_nor_replaced(trader):
+def test_a_finished_order_can_be_neither_canceled_nor_replaced(trader: Any) -> None:
     order = trader.order("buy", "1", symbol="BTC/USD")
     trader.after(seconds=1)
 
@@ -182,7 +184,7 @@ def test_a_finished_order_can_be_neither_canceled_nor_replaced(trader):
         ("GET", "/v2/assets/DOGE/USD"),
     ],
 )
-def test_what_does_not_exist_is_a_404_with_alpacas_code(trader, method, path):
+def test_what_does_not_exist_is_a_404_with_alpacas_code(trader: Any, method: str, path: str) -> None:
     response = trader.http.request(method, path, json={} if method == "PATCH" else None)
 
     assert (response.status_code, response.json()["code"]) == (404, 40410000)

@@ -1,0 +1,41 @@
+"""`python -m bench`: measure on this machine, now, and print each figure beside the bound it is held to.
+
+Ratios are taken between runs that alternate within seconds, since a machine's speed drifts; times are medians.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from rich.console import Console
+from rich.table import Table
+
+from bench import bars, cold_start, cycles, store
+from bench.figures import Figure
+
+PARTS: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
+    ("cycles over the venue", cycles.measure),
+    ("state of an idle cycle", store.measure),
+    ("cold start", cold_start.measure),
+    ("bars from the wire", bars.measure),
+)
+
+
+def main() -> int:
+    """Print every figure; 1 if one misses its bound."""
+    console = Console()
+    missed = 0
+    for title, measure in PARTS:
+        with console.status(f"measuring: {title}"):
+            figures = measure()
+        table = Table("figure", "measured", "bound", "held", title=title, title_justify="left")
+        for figure in figures:
+            table.add_row(figure.name, figure.shown, figure.bound, figure.verdict)
+            missed += figure.is_missed
+        console.print(table)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

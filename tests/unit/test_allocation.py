@@ -1,0 +1,149 @@
+"""The class share, the drawdown's size factor and the marks that both are measured against."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.model.judgement import Mode
+from core.model.limits import Costs
+from core.model.trades import TrackRecord
+from core.risk.allocation import crypto_share_frac
+from core.risk.drawdown import drawdown_frac, size_factor
+from core.risk.edge import expected_edge_frac, round_trip_cost_frac
+from core.risk.marks import marked
+from tests.builders import AS_OF, marks, mode_state, usd
+
+FRACTIONS = st.decimals(-1, 1, places=4)
+
+
+def tracked(closed: int, winning: int) -> TrackRecord:
+    return TrackRecord(closed, winning, usd(0), usd(0))
+
+
+@pytest.mark.parametrize(
+    ("closed", "winning", "month", "share"),
+    [
+        (100, 70, "-0.0501", "0.20"),
+        (0, 0, "-0.0501", "0.20"),
+        (100, 70, "-0.05", "0.60"),
+        (0, 0, "0", "0.25"),
+        (29, 29, "0.10", "0.25"),
+        (30, 30, "0", "0.60"),
+        (100, 44, "0", "0.25"),
+        (100, 45, "0", "0.40"),
+        (100, 60, "0", "0.40"),
+        (100, 61, "0", "0.60"),
+    ],
+)
+def test_crypto_share_follows_the_table(closed: int, winning: int, month: str, share: str) -> None:
+    """W-37: the win rate is of closed trades, at least 30 of them, or there is none."""
+    assert crypto_share_frac(tracked(closed, winning), usd(month))[0] == usd(share)
+
+
+def test_share_gives_its_reason_in_figures() -> None:
+    assert "12 closed trades" in crypto_share_frac(tracked(12, 6), usd(0))[1]
+    assert "50% of 40" in crypto_share_frac(tracked(40, 20), usd(0))[1]
+    assert "7.0%" in crypto_share_frac(tracked(40, 20), usd("-0.07"))[1]
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200), FRACTIONS, FRACTIONS)
+def test_worse_month_or_record_never_gives_a_larger_share(
+    closed: int, one: int, other: int, month: Decimal, worse_month: Decimal
+) -> None:
+    """I-18: nothing is raised to win a loss back."""
+    fewer, more = sorted((min(one, closed), min(other, closed)))
+    low, high = sorted((month, worse_month))
+
+    assert crypto_share_frac(tracked(closed, fewer), low)[0] <= crypto_share_frac(tracked(closed, more), high)[0]
+
+
+@pytest.mark.parametrize(
+    ("down", "factor"),
+    [
+        ("0", "1"),
+        ("0.0499", "1"),
+        ("0.05", "0.75"),
+        ("0.0799", "0.75"),
+        ("0.08", "0.5"),
+        ("0.1499", "0.5"),
+        ("0.15", "0"),
+        ("0.9", "0"),
+    ],
+)
+def test_drawdown_shrinks_in_steps(down: str, factor: str) -> None:
+    assert size_factor(usd(down)) == usd(factor)
+
+
+@given(st.decimals(0, 1, places=4), st.decimals(0, 1, places=4))
+def test_deeper_drawdown_never_has_a_larger_factor(one: Decimal, other: Decimal) -> None:
+    """I-18."""
+    shallow, deep = sorted((one, other))
+
+    assert 0 <= size_factor(deep) <= size_factor(shallow) <= 1
+
+
+@pytest.mark.parametrize(("equity", "peak", "down"), [("90", "100", "0.1"), ("100", "100", "0"), ("110", "100", "0")])
+def test_drawdown_is_measured_from_the_peak(equity: str, peak: str, down: str) -> None:
+    assert drawdown_frac(usd(equity), usd(peak)) == usd(down)
+
+
+def moved(**changes: Any) -> Any:
+    facts = {"equity_usd": usd(100_000), "as_of": AS_OF, "mode": mode_state(), "marks": marks()} | changes
+    return marked(facts["marks"], facts["equity_usd"], facts["as_of"], facts["mode"])
+
+
+def test_peak_rises_with_equity_and_does_not_fall() -> None:
+    assert moved(equity_usd=usd(104_000)).peak_usd == 104_000
+    assert moved(equity_usd=usd(96_000)).peak_usd == 100_000
+
+
+def test_month_start_stays_within_the_month() -> None:
+    after = moved(equity_usd=usd(96_000), as_of=datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
+
+    assert (after.month_start_usd, after.day) == (100_000, date(2026, 3, 31))
+
+
+@pytest.mark.parametrize("as_of", [datetime(2026, 4, 1, tzinfo=UTC), datetime(2027, 3, 2, tzinfo=UTC)])
+def test_new_month_starts_at_its_first_equity(as_of: datetime) -> None:
+    """I-10: the base is what the account was worth, never a constant."""
+    assert moved(equity_usd=usd(96_000), as_of=as_of).month_start_usd == 96_000
+
+
+def test_peak_starts_anew_once_after_a_person_resumed() -> None:
+    resumed = mode_state(at=datetime(2026, 3, 2, 9, tzinfo=UTC))
+
+    after = moved(equity_usd=usd(80_000), mode=resumed)
+    later = moved(equity_usd=usd(79_000), mode=resumed, marks=after)
+
+    assert (after.peak_usd, after.peak_since) == (80_000, resumed.at)
+    assert later.peak_usd == 80_000
+
+
+@pytest.mark.parametrize(
+    ("mode", "by"),
+    [(Mode.ACTIVE, "cronfolio"), (Mode.ACTIVE, "breaker:daily_loss"), (Mode.REDUCING, "person:ann")],
+)
+def test_nothing_else_starts_the_peak_anew(mode: Mode, by: str) -> None:
+    state = mode_state(mode, by=by, at=datetime(2026, 3, 2, 9, tzinfo=UTC))
+
+    assert moved(equity_usd=usd(80_000), mode=state).peak_usd == 100_000
+
+
+def test_expected_edge_by_hand() -> None:
+    """0.10 * 0.5 * 4 % * sqrt(20 days) = 0.894 %."""
+    assert expected_edge_frac(0.5, 0.04, Costs()) == pytest.approx(0.00894427191)
+
+
+def test_round_trip_costs_two_taker_fees_and_the_spread() -> None:
+    assert round_trip_cost_frac(0.001, Costs()) == pytest.approx(0.006)
+
+
+def test_no_score_no_edge() -> None:
+    assert expected_edge_frac(0.0, 0.04, Costs()) == 0.0
+    assert expected_edge_frac(-0.5, 0.04, Costs()) < 0

@@ -1,0 +1,386 @@
+"""Exits in the whole judgement: first, alive without data and behind every shut gate, and never too large."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.decide import decide
+from core.model.judgement import Decision, Mode, Refusal, Snapshot
+from core.model.limits import RiskLimits, SafetyLimits
+from core.model.market import AssetClass
+from core.model.orders import OrderIntent, OrderType, Position, Purpose, Side, TimeInForce
+from core.modules import MODULES
+from tests.builders import (
+    AS_OF,
+    BTC,
+    ETH,
+    LTC,
+    account,
+    asset,
+    books,
+    falling,
+    flat,
+    holding,
+    intent,
+    limits,
+    marks,
+    mode_state,
+    order,
+    position,
+    quote,
+    rising,
+    sent_order,
+    snapshot,
+    trade,
+    usd,
+)
+
+CRYPTO = MODULES["crypto"]
+
+
+def decided(moment: Snapshot) -> Decision:
+    return decide(moment, CRYPTO)
+
+
+def sales(moment: Snapshot) -> tuple[OrderIntent, ...]:
+    return tuple(each for each in decided(moment).intents if each.side is Side.SELL)
+
+
+def fallen(symbol: str = BTC, quantity: str = "10", **changes: Any) -> Position:
+    """Bought at 100, now at 85: below the stop at 90."""
+    return position(symbol, quantity, "85", average_entry_price=usd(100), **changes)
+
+
+def grown(symbol: str = BTC, quantity: str = "200", price: str = "100", **changes: Any) -> Position:
+    """A position above the cap of 15 % of one symbol."""
+    return position(symbol, quantity, price, **changes)
+
+
+def behind_shut_gates(mode: Mode, *positions: Position, closes: dict[str, list[float]] | None = None) -> Snapshot:
+    """Everything that stops entries at once: mode, losses, drift, rejections, cooldown, rates, no cash, no trading."""
+    storm = tuple(sent_order(each.symbol, Side.BUY, minutes) for each in positions for minutes in (0, 1, 2, 3))
+    churn = tuple(sent_order(each.symbol, Side.SELL, minutes) for each in positions for minutes in (0.5, 1.5, 2.5))
+    return snapshot(
+        closes,
+        mode=mode_state(mode),
+        positions=positions,
+        orders=(*storm, *churn),
+        account=account(
+            cash_usd=usd(-500),
+            equity_usd=usd(80_000),
+            non_marginable_buying_power_usd=usd(0),
+            is_trading_allowed=False,
+            restriction="trading is blocked by the broker",
+        ),
+        books=books(rejected_at=(AS_OF,) * 9, trades=(trade("DOT/USD", "9999"),)),
+        gaps=tuple(Refusal(each.symbol, "bars", "no bars") for each in positions),
+        limits=limits(safety=SafetyLimits(max_entries_per_day=1), risk=RiskLimits(max_positions=1)),
+    )
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_stop_leads_out_in_every_mode_and_behind_every_shut_gate(mode: Mode) -> None:
+    """I-38, I-40, I-42, W-52: no cooldown, rate, loss, drift, cash or mode stands before an exit."""
+    (sale,) = decided(behind_shut_gates(mode, fallen())).intents
+
+    assert (sale.symbol, sale.purpose, sale.quantity) == (BTC, Purpose.EXIT, 10)
+    assert sale.reason.startswith("stop:")
+
+
+@pytest.mark.parametrize("mode", list(Mode))
+def test_trim_acts_in_every_mode_and_behind_every_shut_gate(mode: Mode) -> None:
+    """I-40, I-42: 20,000 held, 15 % of 80,000 are allowed."""
+    (sale,) = decided(behind_shut_gates(mode, grown())).intents
+
+    assert (sale.purpose, sale.quantity) == (Purpose.TRIM, 80)
+
+
+def test_gates_above_are_shut_for_entries() -> None:
+    """The two tests above are not empty: without the gates the same market is an entry."""
+    refused = decided(behind_shut_gates(Mode.ACTIVE, closes={ETH: rising()}))
+
+    assert refused.intents == ()
+    assert [each.symbol for each in decided(snapshot({ETH: rising()})).intents] == [ETH]
+
+
+def test_exit_needs_neither_bars_nor_quote() -> None:
+    """I-38, principle: market data that is missing closes the way in, never the way out; the broker's price serves."""
+    moment = holding(fallen())
+
+    (sale,) = sales(moment)
+
+    assert not moment.quotes
+    assert not moment.bars.symbols
+    assert (sale.reference_price, sale.quantity) == (85, 10)
+
+
+def test_exit_needs_no_tradable_asset() -> None:
+    """A symbol that left the universe is still held, and still looked after."""
+    (sale,) = sales(holding(fallen(), closes=flat(), assets={}))
+
+    assert sale.quantity == 10
+
+
+def test_fresh_bid_decides_before_the_brokers_price() -> None:
+    """What a sale would bring is the bid."""
+    moment = holding(position(price="100"), quotes={BTC: quote(bid="89.5", ask="89.9")})
+
+    (sale,) = sales(moment)
+
+    assert (sale.reference_price, sale.reason.startswith("stop: 89.5")) == (usd("89.5"), True)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        quote(bid="119", ask="119.1", as_of=AS_OF - timedelta(days=3)),
+        quote(bid="100", ask="119"),
+    ],
+    ids=["three days old", "far apart"],
+)
+def test_quote_that_cannot_be_trusted_hides_no_stop(bad: Any) -> None:
+    """I-22: the broker's price of the position is below the stop, whatever an old quote says."""
+    assert len(sales(holding(fallen(), quotes={BTC: bad}))) == 1
+
+
+def test_far_apart_quote_triggers_no_stop() -> None:
+    wide = quote(bid="10", ask="100")
+
+    assert sales(holding(position(price="100"), quotes={BTC: wide})) == ()
+
+
+def test_position_unknown_to_the_books_has_stop_and_target_too() -> None:
+    """I-38: measured from the broker's average entry price."""
+    unknown = snapshot(positions=(fallen(),))
+    won = snapshot(positions=(position(price="120", average_entry_price=usd(100)),))
+
+    assert sales(unknown)[0].reason.startswith("stop:")
+    assert sales(won)[0].reason.startswith("target:")
+
+
+def test_stop_and_target_of_the_trade_come_before_the_general_ones() -> None:
+    own = trade(stop_price=usd(97), target_price=usd(101))
+    at_96 = position(price="96", average_entry_price=usd(100))
+    at_101 = position(price="101", average_entry_price=usd(100))
+
+    assert sales(snapshot(positions=(at_96,), books=books(trades=(own,))))[0].reason.startswith("stop:")
+    assert sales(snapshot(positions=(at_101,), books=books(trades=(own,))))[0].reason.startswith("target:")
+
+
+def test_trailing_stop_follows_the_bars_since_the_entry_only() -> None:
+    """The high of 118 was two days ago, the entry is a day old: no trail. With a trade of four days it acts at 110.92."""
+    closes = [*flat(117), 117.0, 117.0, 110.0]
+    held = position(price="110", average_entry_price=usd(100))
+    young, old = trade(opened_at=AS_OF - timedelta(hours=13)), trade(opened_at=AS_OF - timedelta(days=4))
+
+    assert sales(snapshot({BTC: closes}, positions=(held,), books=books(trades=(young,)))) == ()
+    (sale,) = sales(snapshot({BTC: closes}, positions=(held,), books=books(trades=(old,))))
+    assert sale.reason.startswith("trailing_stop:")
+
+
+def test_strategy_that_changed_its_mind_leads_out() -> None:
+    (sale,) = sales(holding(position(), closes=falling()))
+
+    assert sale.reason.startswith("signal: confidence")
+    assert sale.strategy == "momentum"
+
+
+def test_signal_waits_for_the_minimum_hold() -> None:
+    """I-39."""
+    young = trade(opened_at=AS_OF - timedelta(hours=3))
+
+    assert sales(holding(position(), closes=falling(), books=books(trades=(young,)))) == ()
+
+
+def test_missing_opinion_is_not_a_reason_to_sell() -> None:
+    """I-71: unavailable is not bearish."""
+    assert sales(holding(position())) == ()
+
+
+def test_exit_is_a_market_order_good_till_canceled() -> None:
+    """I-06, W-04: crypto knows no day orders."""
+    (sale,) = sales(holding(fallen()))
+
+    assert (sale.order_type, sale.time_in_force, sale.limit_price) == (OrderType.MARKET, TimeInForce.GTC, None)
+    assert sale.expires_at is None
+
+
+def test_only_what_is_available_is_sold() -> None:
+    """I-35, I-45, W-05: the fee took some, an open order holds some."""
+    (sale,) = sales(holding(fallen(available_quantity=usd("7.4813"))))
+
+    assert sale.quantity == usd("7.4813")
+
+
+def test_quantity_is_floored_to_the_increment() -> None:
+    moment = holding(fallen(available_quantity=usd("7.48139")), assets={BTC: asset(quantity_increment=usd("0.001"))})
+
+    assert sales(moment)[0].quantity == usd("7.481")
+
+
+def test_nothing_available_is_not_sold_again() -> None:
+    """I-21: the order that is out already holds all of it."""
+    assert sales(holding(fallen(available_quantity=usd(0)))) == ()
+
+
+def test_new_account_sells_nothing() -> None:
+    """I-35, I-36: the books may know trades; the broker holds nothing."""
+    phantom = tuple(trade(symbol, "5", stop_price=usd(10**6)) for symbol in (BTC, ETH, LTC))
+
+    assert sales(snapshot({BTC: falling()}, books=books(trades=phantom))) == ()
+
+
+def test_dust_is_reported_and_not_ordered() -> None:
+    """Q13: an order the broker cannot take is not sent every five minutes."""
+    answer = decided(holding(fallen(quantity="0.0001")))
+
+    assert answer.intents == ()
+    assert [(each.symbol, each.rule) for each in answer.refusals] == [(BTC, "dust")]
+
+
+def test_other_asset_classes_are_left_to_their_module() -> None:
+    """I-46."""
+    stock = fallen("AAPL", asset_class=AssetClass.STOCK)
+
+    assert sales(snapshot(positions=(stock,))) == ()
+
+
+def test_exits_come_before_entries() -> None:
+    moment = snapshot(
+        {ETH: rising(), LTC: falling()},
+        positions=(position(LTC, "20"),),
+        books=books(trades=(trade(LTC, "20"),)),
+    )
+
+    assert [(each.symbol, each.purpose) for each in decided(moment).intents] == [
+        (LTC, Purpose.EXIT),
+        (ETH, Purpose.ENTRY),
+    ]
+
+
+def test_open_buy_of_what_is_sold_is_canceled_first() -> None:
+    """I-45: the broker refuses a sale against one's own resting buy."""
+    resting = order(intent(quantity=usd(5)), order_id="resting")
+    other = order(intent(ETH, quantity=usd(5)), order_id="other")
+    done = order(intent(quantity=usd(5)), filled="5", order_id="done")
+
+    answer = decided(holding(fallen(), orders=(resting, other, done)))
+
+    assert answer.cancel_order_ids == ("resting",)
+    assert len(answer.intents) == 1
+
+
+def test_every_position_below_its_stop_leaves_at_once() -> None:
+    symbols = (BTC, ETH, LTC)
+
+    left = sales(snapshot(positions=tuple(fallen(symbol) for symbol in symbols)))
+
+    assert {each.symbol for each in left} == set(symbols)
+    assert len({each.client_order_id for each in left}) == 3
+
+
+def test_trim_sells_the_excess_of_a_symbol_and_no_more() -> None:
+    """I-43: 20,000 of one coin where 15,000 are allowed; 50 coins at 100 go."""
+    (sale,) = sales(snapshot(positions=(grown(),)))
+
+    assert (sale.purpose, sale.quantity, sale.symbol) == (Purpose.TRIM, 50, BTC)
+    assert "15% of one symbol" in sale.reason
+
+
+def test_trim_waits_for_five_percent_above_the_cap() -> None:
+    assert sales(snapshot(positions=(grown(quantity="157.5"),))) == ()
+    assert sales(snapshot(positions=(grown(quantity="157.6"),)))[0].quantity == usd("7.6")
+
+
+def test_class_is_trimmed_in_proportion() -> None:
+    """Three coins of 10,000 each; 25 % may be crypto: 5,000 go, a third of each."""
+    held = tuple(position(symbol, "100") for symbol in (BTC, ETH, LTC))
+
+    trimmed = sales(snapshot(positions=held))
+
+    assert [each.symbol for each in trimmed] == [BTC, ETH, LTC]
+    assert sum(each.quantity for each in trimmed) * 100 == pytest.approx(usd(5_000), abs=usd("0.01"))
+
+
+def test_trim_for_the_symbol_counts_for_the_class() -> None:
+    """17,000 and 10,000: the 2,000 above the symbol's cap bring the class to its 25,000; nothing else is sold."""
+    (sale,) = sales(snapshot(positions=(grown(BTC, "170"), position(ETH, "100"))))
+
+    assert (sale.symbol, sale.quantity) == (BTC, 20)
+
+
+def test_position_that_leaves_is_not_trimmed_too() -> None:
+    """One order a symbol: the stop sells all 300 of it."""
+    (sale,) = sales(snapshot(positions=(fallen(quantity="300"),)))
+
+    assert (sale.purpose, sale.quantity) == (Purpose.EXIT, 300)
+
+
+def test_trim_sells_at_most_what_is_available() -> None:
+    assert sales(snapshot(positions=(grown(available_quantity=usd(12)),)))[0].quantity == 12
+
+
+QUANTITIES = st.decimals("0.0001", 900, places=4)
+PRICES = st.decimals("50", 130, places=2)
+
+
+@st.composite
+def portfolios(draw: st.DrawFn) -> tuple[Position, ...]:
+    held = []
+    for symbol in draw(st.sets(st.sampled_from([BTC, ETH, LTC, "SOL/USD"]), min_size=1)):
+        quantity, price = draw(QUANTITIES), draw(PRICES)
+        free = quantity * draw(st.decimals(0, 1, places=2))
+        held.append(
+            position(
+                symbol, str(quantity), str(price), average_entry_price=usd(100), available_quantity=free
+            )
+        )
+    return tuple(held)
+
+
+@given(portfolios(), st.sampled_from(Mode))
+def test_no_sale_is_ever_empty_or_above_what_is_available(held: tuple[Position, ...], mode: Mode) -> None:
+    """I-35, Q13: for any portfolio, in any mode."""
+    moment = snapshot(positions=held, mode=mode_state(mode))
+    free = {each.symbol: each.available_quantity for each in held}
+
+    sold = sales(moment)
+
+    assert all(0 < each.quantity <= free[each.symbol] for each in sold)
+    assert len({each.symbol for each in sold}) == len(sold)
+
+
+@given(portfolios())
+def test_trims_together_never_sell_more_than_the_excess(held: tuple[Position, ...]) -> None:
+    """I-43: after all trims no cap that was exceeded is undercut."""
+    priced = tuple(replace(each, average_entry_price=each.price, available_quantity=each.quantity) for each in held)
+
+    trims = sales(snapshot(positions=priced))
+
+    values = {each.symbol: each.market_value_usd for each in priced}
+    sold = {each.symbol: each.quantity * each.reference_price for each in trims}
+    over_symbols = sum((max(Decimal(0), value - 15_000) for value in values.values()), Decimal(0))
+    over_class = max(Decimal(0), sum(values.values(), Decimal(0)) - 25_000)
+    assert sum(sold.values(), Decimal(0)) <= max(over_symbols, over_class) + usd("0.01")
+
+
+def test_peak_drawdown_halt_keeps_exits_alive() -> None:
+    """A 50 % drawdown stops entries for good and no exit."""
+    moment = holding(fallen(), account=account(equity_usd=usd(50_000)), books=books(marks=marks()))
+
+    answer = decided(moment)
+
+    assert answer.breaker is not None
+    assert [each.purpose for each in answer.intents] == [Purpose.EXIT]
+
+
+def test_account_that_had_no_equity_at_the_last_close_can_still_leave() -> None:
+    """Funded today: there is no daily loss to measure, and that is no reason to keep a falling coin."""
+    assert len(sales(holding(fallen(), account=account(last_equity_usd=usd(0))))) == 1
