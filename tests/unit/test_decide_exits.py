@@ -123,7 +123,7 @@ def test_exit_needs_neither_bars_nor_quote() -> None:
 
 def test_exit_needs_no_tradable_asset() -> None:
     """A symbol that left the universe is still held, and still looked after."""
-    (sale,) = sales(holding(fallen(), closes=flat(), assets={}))
+    (sale,) = sales(holding(fallen(), assets={}))
 
     assert sale.quantity == 10
 

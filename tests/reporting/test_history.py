@@ -1,0 +1,65 @@
+"""What is read back of a run from its store."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from core.errors import BadFacts, BadRequest
+from core.model.judgement import Mode, Refusal
+from core.ports import Write
+from core.reporting.history import read_history
+from core.state.sqlite import SqliteStore
+from tests.reporting.facts import BTC, day, receipt_write, trade, trade_write
+
+
+@pytest.fixture
+def store() -> SqliteStore:
+    return SqliteStore(":memory:")
+
+
+def test_cycles_and_trades_come_back_oldest_first(store: SqliteStore) -> None:
+    store.commit([receipt_write(1), receipt_write(0), trade_write(trade(3, "90")), trade_write(trade(2, None))])
+
+    found = read_history(store)
+
+    assert [cycle.as_of for cycle in found.cycles] == [day(0), day(1)]
+    assert list(found.trades) == [trade(2, None), trade(3, "90")]
+
+
+def test_a_receipt_gives_equity_mode_quotes_refusals_and_its_duration(store: SqliteStore) -> None:
+    store.commit([receipt_write(0, mode="REDUCING", mode_by="breaker:daily_loss", mode_reason="down 2.50%")])
+
+    (cycle,) = read_history(store).cycles
+
+    assert (cycle.equity_usd, cycle.cash_usd) == (Decimal("1000.00"), Decimal("900.00"))
+    assert (cycle.mode, cycle.mode_by, cycle.mode_reason) == (Mode.REDUCING, "breaker:daily_loss", "down 2.50%")
+    assert cycle.quotes == {BTC: (Decimal("99.0"), Decimal("101.0"))}
+    assert cycle.refusals == (Refusal(BTC, "costs", "expected edge 0.10% does not beat 0.50%"),)
+    assert cycle.duration_ms == 25
+
+
+def test_a_cycle_that_is_under_way_or_was_given_up_is_no_result(store: SqliteStore) -> None:
+    planned = receipt_write(1)
+    store.commit(
+        [
+            receipt_write(0),
+            Write(planned.path, {**planned.data, "state": "planned"}),
+            receipt_write(2, outcome="superseded"),
+        ]
+    )
+
+    assert len(read_history(store).cycles) == 1
+
+
+def test_an_empty_store_has_nothing_to_report(store: SqliteStore) -> None:
+    with pytest.raises(BadRequest, match="no cycle has finished"):
+        read_history(store)
+
+
+def test_a_receipt_that_was_changed_by_hand_is_refused(store: SqliteStore) -> None:
+    store.commit([receipt_write(0, equity_usd="a lot")])
+
+    with pytest.raises(BadFacts, match="cycles/crypto_cycle-0"):
+        read_history(store)
