@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -38,8 +38,7 @@ OPERATOR = "person:demo operator"
 ONE_TRADING_DAY = timedelta(days=1)
 LINES_WITHOUT_A_TERMINAL = 10
 VENUE_LIMITS = (
-    "Prices are recorded bars. What a cycle orders fills at the open of the next bar, plus or minus half a spread; "
-    "what happened within a bar is not known.",
+    "What a cycle orders fills at the open of the next bar, plus or minus half a spread.",
     "The recording holds no quotes. The spread is estimated from the bars (the EDGE estimator of Ardia, Guidotti and "
     "Kroencke, Journal of Financial Economics 2024), and every fill pays half of it.",
     "A fill takes at most 10 % of a bar's volume. Below that cap our orders do not move the price, as real ones can.",
@@ -56,7 +55,7 @@ VENUE_LIMITS = (
 @cash_option
 @click.option("--every", type=Spacing(), default="1d", show_default=True, help="Time between cycles: 5m, 4h, 1d.")
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="[default: var/demo]")
-def demo(start: datetime, end: datetime, data: str, cash: float, every: timedelta, folder: Path | None) -> None:
+def demo(start: datetime, end: datetime, data: str, cash: Decimal, every: timedelta, folder: Path | None) -> None:
     """Trade through recorded time at the local venue, report, and prove the books. Needs no keys.
 
     Starts the venue and the functions as processes of their own and delivers the crypto cycle over HTTP, as Cloud
@@ -69,8 +68,9 @@ def demo(start: datetime, end: datetime, data: str, cash: float, every: timedelt
     folder = fresh_folder(folder.resolve() if folder else run_folder("demo"))
     end_children_on_sigterm()
     times = list(ticks(start, end, every))
-    with venue(data=recording, start=start, cash_usd=Decimal(str(cash)), log_folder=folder) as exchange:
-        env = venue_settings(exchange.url, folder, ",".join(recorded_pairs(exchange.url)))
+    with venue(data=recording, start=start, cash_usd=cash, log_folder=folder) as exchange:
+        pairs = recorded_pairs(exchange.url)
+        env = venue_settings(exchange.url, folder, ",".join(pairs))
         with functions(env, log_folder=folder) as served:
             console.print(f"venue {exchange.url}, functions {served.url}", highlight=False)
             store = store_of(env)
@@ -80,7 +80,7 @@ def demo(start: datetime, end: datetime, data: str, cash: float, every: timedelt
             ]
         ledger = read_ledger(exchange.url)
     save_ledger(ledger, folder)
-    conclude(store, ledger, durations_ms, recording, folder, console)
+    conclude(store, ledger, durations_ms, recording, pairs.values(), folder, console)
 
 
 def operated(deliveries: Iterator[Delivery], store: Store) -> Iterator[Delivery]:
@@ -138,6 +138,7 @@ def conclude(
     ledger: Mapping[str, Any],
     durations_ms: Sequence[float],
     recording: str,
+    timeframes: Iterable[str],
     folder: Path,
     console: Console,
 ) -> None:
@@ -148,9 +149,12 @@ def conclude(
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
     name, notes = about_recording(recording)
+    bars = (
+        f"Prices are recorded bars of {' and '.join(sorted(set(timeframes)))}: what happened within a bar is not known."
+    )
     around = Surroundings(
         source=f"local venue over the recording {name}",
-        limits=(*VENUE_LIMITS, *(f"The recording: {note}" for note in notes)),
+        limits=(bars, *VENUE_LIMITS, *(f"The recording: {note}" for note in notes)),
         requests=ledger["requests"],
         request_to_answer_ms=(median(durations_ms), percentile(durations_ms, 0.95)),
         proof=result,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import click
@@ -40,9 +41,24 @@ class Spacing(click.ParamType[timedelta]):
         return int(number) * UNITS[unit]
 
 
+class Dollars(click.ParamType[Decimal]):
+    """An amount of money above zero."""
+
+    name = "dollars"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Decimal:
+        try:
+            amount = Decimal(value)
+        except InvalidOperation:
+            amount = Decimal("NaN")
+        if not amount.is_finite() or amount <= 0:
+            self.fail(f"{value!r} is no amount of dollars above zero", param, ctx)
+        return amount
+
+
 data_option: Callable[[Any], Any] = click.option(
     "--data", default="crypto-daily", show_default=True, help="A recorded slice, or a folder of recordings."
 )
 cash_option: Callable[[Any], Any] = click.option(
-    "--cash", type=click.FloatRange(min=0, min_open=True), default=100_000, show_default=True, help="Starting dollars."
+    "--cash", type=Dollars(), default="100000", show_default=True, help="Starting dollars."
 )

@@ -15,6 +15,7 @@ from core.data.fetch import SliceState, data_dir, fetch, list_slices
 from core.data.slices import DataUnavailable
 
 REQUEST_TIMEOUT_S = 30
+BAR_LENGTHS = {"1d": "one day", "1h": "one hour", "1m": "one minute"}
 
 
 def recorded_data(name: str, console: Console) -> str:
@@ -30,10 +31,14 @@ def recorded_data(name: str, console: Console) -> str:
         raise click.ClickException(str(error)) from error
 
 
-def recorded_pairs(venue_url: str) -> tuple[str, ...]:
-    """The crypto pairs that the venue trades."""
+def recorded_pairs(venue_url: str) -> dict[str, str]:
+    """The crypto pairs that the venue trades, each with the length of its bars in words."""
     recording = local_session().get(f"{venue_url}/venue/clock", timeout=REQUEST_TIMEOUT_S).json()["recording"]
-    pairs = tuple(symbol for symbol, about in recording["symbols"].items() if about["asset_class"] == "crypto")
+    pairs = {
+        symbol: BAR_LENGTHS.get(about["timeframe"], about["timeframe"])
+        for symbol, about in recording["symbols"].items()
+        if about["asset_class"] == "crypto"
+    }
     if not pairs:
         raise click.ClickException("the recording holds no crypto pair, and only crypto is traded here")
     return pairs

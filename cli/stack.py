@@ -25,13 +25,12 @@ LOOK_EVERY_S = 0.5
 @data_option
 @click.option("--start", type=Moment(), default="2018-06-01", show_default=True, help="The venue's first time, UTC.")
 @cash_option
-def stack(port_venue: int | None, port_functions: int | None, data: str, start: datetime, cash: float) -> None:
+def stack(port_venue: int | None, port_functions: int | None, data: str, start: datetime, cash: Decimal) -> None:
     """Start the venue and the functions, print how to call them, and serve until Ctrl-C."""
     folder = fresh_folder(run_folder("stack"))
     recording = recorded_data(data, wide_console())
     end_children_on_sigterm()
-    cash_usd = Decimal(str(cash))
-    with venue(data=recording, start=start, cash_usd=cash_usd, log_folder=folder, port=port_venue) as exchange:
+    with venue(data=recording, start=start, cash_usd=cash, log_folder=folder, port=port_venue) as exchange:
         env = venue_settings(exchange.url, folder, ",".join(recorded_pairs(exchange.url)))
         with functions(env, log_folder=folder, port=port_functions) as served:
             click.echo(instructions(exchange.url, served.url, folder, start))

@@ -39,7 +39,8 @@ def share(value: Decimal) -> str:
 
 def signed_share(value: Decimal) -> str:
     """A change in per cent with its sign and two decimals."""
-    return f"{value:+.2%}"
+    shown = f"{value:+.2%}"
+    return shown if shown.strip("+-0.%") else "0.00%"
 
 
 def interval(bounds: tuple[float, float]) -> str:

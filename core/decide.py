@@ -6,7 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from core.execution.drift import position_drift
-from core.model.judgement import Decision, ModeState, Opportunity, Refusal, Snapshot, Target
+from core.model.judgement import Decision, Mode, ModeState, Opportunity, Refusal, Snapshot, Target
 from core.model.orders import OrderIntent, Side
 from core.modules.module import AssetModule
 from core.risk.drawdown import drawdown_frac, size_factor
@@ -19,7 +19,7 @@ from core.safety.rules import Circumstances, Sent, refusals_of, sent_orders
 def decide(snapshot: Snapshot, module: AssetModule) -> Decision:
     """Exits first, never gated; then the best entries, each sized, planned and gated as the exact order it would be."""
     breaker = _breaker(snapshot, module)
-    exits, exit_refusals = _split(module.monitor_positions(snapshot))
+    exits, exit_refusals = _split(_unless_halted(module.monitor_positions(snapshot), snapshot.mode))
     ideas, entry_refusals = _split(module.analyze_opportunities(snapshot))
     closing = module.plan_trades([_whole(idea) for idea in exits], snapshot)
     closing = tuple(intent for intent in closing if intent.quantity > 0)
@@ -115,6 +115,13 @@ def _opposite_orders(closing: tuple[OrderIntent, ...], snapshot: Snapshot) -> tu
         for order in snapshot.orders
         if order.is_open and order.side is Side.BUY and order.symbol in symbols
     )
+
+
+def _unless_halted(answers: tuple[Opportunity | Refusal, ...], mode: ModeState) -> tuple[Opportunity | Refusal, ...]:
+    """HALTED is the one thing that stops an exit: a person said so."""
+    if mode.mode is not Mode.HALTED:
+        return answers
+    return tuple(Refusal(answer.symbol, "mode", f"mode is {mode.mode}: {mode.reason}") for answer in answers)
 
 
 def _whole(idea: Opportunity) -> Target:

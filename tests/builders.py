@@ -31,6 +31,7 @@ from core.model.orders import (
 from core.model.trades import BookedFill, Books, EquityMarks, OrderRecord, TrackRecord, Trade
 
 AS_OF = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+TODAY = AS_OF.date()
 ACCOUNT_ID = "paper-1"
 BTC, ETH, LTC = "BTC/USD", "ETH/USD", "LTC/USD"
 COIN_STEP = Decimal("0.000000001")
@@ -167,11 +168,11 @@ def fill(of: OrderIntent | None = None, quantity: str = "1", price: str = "100",
     return replace(plain, **changes)
 
 
-def coin_fee(quantity: str, symbol: str = BTC, day: date = AS_OF.date(), fee_id: str = "fee-1") -> FeePosting:
+def coin_fee(quantity: str, symbol: str = BTC, day: date = TODAY, fee_id: str = "fee-1") -> FeePosting:
     return FeePosting(fee_id, symbol, Side.BUY, day, usd(quantity), ZERO)
 
 
-def dollar_fee(amount: str, symbol: str = BTC, day: date = AS_OF.date(), fee_id: str = "fee-1") -> FeePosting:
+def dollar_fee(amount: str, symbol: str = BTC, day: date = TODAY, fee_id: str = "fee-1") -> FeePosting:
     return FeePosting(fee_id, symbol, Side.SELL, day, ZERO, usd(amount))
 
 

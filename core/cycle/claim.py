@@ -54,9 +54,13 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
-    """The cycle was done before; this is its stored report."""
+    """The cycle needs no run: it was done before, or a later cycle settled what it had planned."""
 
     report: dict[str, Any]
+    outcome: str
+
+    def answer(self, cycle_id: str) -> dict[str, Any]:
+        return {**self.report, "outcome": self.outcome, "cycle_id": cycle_id}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,10 @@ class Busy:
     owner: str
     cycle_id: str
     until: datetime
+
+    def answer(self, cycle_id: str) -> dict[str, Any]:
+        held = {"held_by": self.cycle_id, "until": self.until.isoformat()}
+        return {"outcome": "busy", "cycle_id": cycle_id, **held}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +113,7 @@ def finished(stored: Stored) -> Replayed | None:
     """The stored report of a cycle that is done, so that a repeated delivery costs nothing."""
     if stored.cycle is None or stored.cycle.data.get("state") != "done":
         return None
-    return Replayed(dict(stored.cycle.data["report"]))
+    return Replayed(dict(stored.cycle.data["report"]), "replayed")
 
 
 def claim(
@@ -207,7 +215,7 @@ def _superseded(stored: Stored) -> Replayed | None:
         return None
     if stored.books.data.get("unfinished_cycle_id") == stored.cycle.data["cycle_id"]:
         return None
-    return Replayed({"outcome": "superseded", "cycle_id": stored.cycle.data["cycle_id"]})
+    return Replayed({}, "superseded")
 
 
 def books_and_mode(stored: Stored, account: Account, now: datetime) -> tuple[Books | None, ModeState]:

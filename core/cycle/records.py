@@ -52,10 +52,10 @@ def abandoned(books: Books, cycle_id: str, as_of: datetime) -> tuple[Books, tupl
 
 
 def with_rejections(books: Books, records: Iterable[OrderRecord], as_of: datetime) -> Books:
-    """The books remembering a day of refusals by the broker, which creates no order for them."""
+    """The books remembering a day of the broker's refusals; for most of them it lists no order."""
     recent = [at for at in books.rejected_at if at > as_of - timedelta(days=1)]
-    rejected = [as_of for record in records if record.status is OrderStatus.REJECTED and record.order_id is None]
-    return replace(books, rejected_at=(*recent, *rejected))
+    rejected = {record.client_order_id for record in records if record.status is OrderStatus.REJECTED}
+    return replace(books, rejected_at=(*recent, *(as_of for _ in rejected)))
 
 
 def documents(

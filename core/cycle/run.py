@@ -43,7 +43,7 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         stored = claiming.read(world.store, request)
         done = claiming.finished(stored)
         if done is not None:
-            return {**done.report, "outcome": "replayed"}
+            return done.answer(request.cycle_id)
         as_of = world.broker.clock().at
         now = _running_clock(world, as_of)
         account = world.broker.account()
@@ -58,11 +58,8 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
             now=as_of,
             revision=world.settings.k_revision,
         )
-    if isinstance(held, claiming.Replayed):
-        return {"outcome": "replayed", **held.report}
-    if isinstance(held, claiming.Busy):
-        until = held.until.isoformat()
-        return {"outcome": "busy", "cycle_id": request.cycle_id, "held_by": held.cycle_id, "until": until}
+    if not isinstance(held, claiming.Claim):
+        return held.answer(request.cycle_id)
     try:
         return _claimed_cycle(world, request, stored, held, as_of, now)
     except CronfolioError:
@@ -104,7 +101,8 @@ def _claimed_cycle(
     with world.timed("settle"):
         present = _settle_present(world, with_records(books, records), records, as_of)
     with world.timed("finish"):
-        books = with_rejections(replace(present.books, unfinished_cycle_id=None), records, as_of)
+        rejected = (*past.orders, *records, *present.orders)
+        books = with_rejections(replace(present.books, unfinished_cycle_id=None), rejected, as_of)
         mode = decision.breaker if decision is not None and decision.breaker is not None else held.mode
         sent = (*lost, *records)
         report = receipt(world.settings, request, facts, mode, decision, (past, present), sent, books)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import date, datetime, timedelta
+from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from core.model.limits import Costs
 from core.model.orders import FeePosting, Fill, Side
@@ -14,6 +14,7 @@ from core.model.trades import BookedFill, Trade
 ZERO = Decimal(0)
 COIN_STEP = Decimal("0.000000001")
 WHOLE_DAY_FRAC = Decimal("0.9")
+FEE_PATIENCE = timedelta(days=3)
 
 Bucket = tuple[str, Side, date]
 Place = tuple[str, int]
@@ -54,6 +55,24 @@ def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> tuple
                 correction += before.fee_usd - (part if bucket[1] is Side.SELL else ZERO)
                 touched.add(place[0])
     return touched, correction, awaited
+
+
+def stand_in_for_missing_fees(trades: dict[str, Trade], as_of: datetime) -> tuple[str, ...]:
+    """Let accruals stand, in place, where nothing was posted for three days; the ids of the trades this closes.
+
+    If the broker took less, it holds more than the books explain, and the drift rule sees it.
+    """
+
+    def settled(fill: BookedFill) -> BookedFill:
+        return replace(fill, fee_is_posted=fill.fee_is_posted or as_of - fill.at > FEE_PATIENCE)
+
+    changed = []
+    for trade in list(trades.values()):
+        after = replace(trade, entries=tuple(map(settled, trade.entries)), exits=tuple(map(settled, trade.exits)))
+        if after != trade:
+            trades[trade.trade_id] = after
+            changed.append(trade.trade_id)
+    return tuple(changed)
 
 
 def _grouped(postings: Iterable[FeePosting]) -> dict[Bucket, list[FeePosting]]:
@@ -104,11 +123,12 @@ def _split(trades: dict[str, Trade], places: Sequence[Place], amount: Decimal, s
 
 
 def _in_proportion(amount: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:
-    """Parts of `amount` by weight that add up to it exactly."""
+    """Parts of `amount` by weight, in whole coin steps, that add up to it exactly; equal parts where nothing weighs."""
+    if not weights:
+        return []
     total = sum(weights, ZERO)
-    if not weights or total == 0:
-        return [amount / len(weights)] * len(weights) if weights else []
-    parts = [amount * weight / total for weight in weights[:-1]]
+    fractions = [weight / total if total else 1 / Decimal(len(weights)) for weight in weights[:-1]]
+    parts = [(amount * fraction).quantize(COIN_STEP, ROUND_DOWN) for fraction in fractions]
     return [*parts, amount - sum(parts, ZERO)]
 
 

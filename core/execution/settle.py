@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, time
 from decimal import Decimal
 
-from core.execution.fees import accrued_fee, post_fees
+from core.execution.fees import accrued_fee, post_fees, stand_in_for_missing_fees
 from core.model.limits import Costs
 from core.model.orders import Activities, Fill, Order, OrderStatus, Side
 from core.model.trades import BookedFill, Books, OrderRecord, Trade
@@ -88,6 +88,9 @@ def settle(
     fees = {fee.fee_id: fee for fee in read.fees if fee.fee_id not in books.seen_ids}
     adjusted, cash_correction, awaited = post_fees(trades, list(fees.values()))
     touched |= adjusted
+    for trade_id in stand_in_for_missing_fees(trades, as_of):
+        touched.add(trade_id)
+        notes.append(f"no fee was posted for a fill of {trade_id} in three days; what was accrued stands")
     after = replace(books, cash_usd=cash + cash_correction)
     if activities is not None:
         ids = {fill.fill_id for fill in read.fills} | {fee.fee_id for fee in read.fees}

@@ -10,10 +10,16 @@ from core.strategies.strategy import Strategy
 
 TREND_STARTS_ADX = 20.0
 TREND_RULES_ADX = 40.0
+LARGE_MOVE = 2.0
+"""In standard deviations of 60 bars; the score fades from one before it to nothing."""
 
 
 def score(features: Features) -> FloatArray:
-    """Minus the mean of Bollinger, RSI, CCI, Williams %R and stochastic deviations, fading out as ADX shows a trend."""
+    """Minus the mean of Bollinger, RSI, CCI, Williams %R and stochastic deviations, fading out as a trend shows.
+
+    A trend shows in ADX, or in a move of the last 60 bars that is large for their noise: after such a move "far from the
+    mean" is where prices are going, not where they come back from.
+    """
     deviation = (
         np.tanh(features["bollinger"] / 1.5)
         + np.clip((features["rsi"] - 50) / 30, -1.0, 1.0)
@@ -22,7 +28,8 @@ def score(features: Features) -> FloatArray:
         + (features["stochastic"] - 50) / 50
     ) / 5
     no_trend = (TREND_RULES_ADX - features["adx"]) / (TREND_RULES_ADX - TREND_STARTS_ADX)
-    return -deviation * np.clip(no_trend, 0.0, 1.0)
+    no_move = LARGE_MOVE - np.abs(features["trend_60"])
+    return -deviation * np.clip(no_trend, 0.0, 1.0) * np.clip(no_move, 0.0, 1.0)
 
 
 STRATEGY = Strategy("mean_reversion", score)

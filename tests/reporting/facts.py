@@ -1,4 +1,4 @@
-"""Literal runs for reports: two coins bought at 100, closed trades with results worked by hand, receipts in store form."""
+"""Literal runs for reports: cycles, trades whose results are worked by hand, and receipts as the store keeps them."""
 
 from __future__ import annotations
 

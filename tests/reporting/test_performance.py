@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 from core.model.judgement import Mode, Refusal
+from core.model.trades import Trade
+from core.reporting.history import CycleFacts
 from core.reporting.performance import Performance, performance
 from tests.reporting.facts import BTC, ETH, cycle, day, history, trade
 
-FEE = Decimal("0.0025")
+ZERO, FEE = Decimal(0), Decimal("0.0025")
 WIN, LOSS = Decimal("94.506875"), Decimal("-104.494375")
 
 
-def figures(cycles: list, trades: list | None = None) -> Performance:  # type: ignore[type-arg]
-    return performance(history(cycles, trades or []), taker_fee_frac=FEE)
+def figures(cycles: Sequence[CycleFacts], trades: Sequence[Trade] = ()) -> Performance:
+    return performance(history(cycles, trades), taker_fee_frac=FEE)
 
 
 def test_a_run_without_trades_claims_nothing() -> None:
     run = figures([cycle(0, "1000")])
 
-    assert (run.cycles, run.return_frac, run.drawdown) == (1, 0, None)
+    assert (run.cycles, run.return_frac) == (1, ZERO)
+    assert run.drawdown is None
     assert (run.closed.trades, run.closed.win_interval, run.closed.profit_factor) == (0, None, None)
     assert (run.closed.best, run.closed.average_win_usd) == (None, None)
-    assert (run.by_symbol, run.realised_usd, run.unrealised_usd) == ((), 0, 0)
+    assert run.by_symbol == ()
+    assert (run.realised_usd, run.unrealised_usd) == (ZERO, ZERO)
 
 
 def test_closed_trades_are_counted_after_fees() -> None:
@@ -47,7 +53,7 @@ def test_an_open_trade_is_unrealised_and_no_win() -> None:
     run = figures([cycle(0, "2000"), cycle(1, "2050", "1000")], [trade(0, None)])
 
     assert (run.closed.trades, len(run.open_trades)) == (0, 1)
-    assert (run.realised_usd, run.unrealised_usd) == (0, 50)
+    assert (run.realised_usd, run.unrealised_usd) == (ZERO, Decimal(50))
     assert run.fees_usd == Decimal("2.5")
 
 
@@ -89,10 +95,7 @@ def test_exposure_counts_every_cycle() -> None:
 
 
 def test_drawdown_is_taken_from_the_last_equity_of_each_day() -> None:
-    noon = cycle(1, "1200")
-    noon = type(noon)(
-        **{name: getattr(noon, name) for name in noon.__slots__} | {"as_of": day(1) + timedelta(hours=12)}
-    )
+    noon = replace(cycle(1, "1200"), as_of=day(1) + timedelta(hours=12))
 
     run = figures([cycle(0, "1000"), cycle(1, "400"), noon, cycle(2, "900")])
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.model.judgement import Mode
+from core.model.judgement import Mode, ModeState
 from core.model.limits import Costs
-from core.model.trades import TrackRecord
+from core.model.trades import EquityMarks, TrackRecord
 from core.risk.allocation import crypto_share_frac
 from core.risk.drawdown import drawdown_frac, size_factor
 from core.risk.edge import expected_edge_frac, round_trip_cost_frac
@@ -93,35 +92,36 @@ def test_drawdown_is_measured_from_the_peak(equity: str, peak: str, down: str) -
     assert drawdown_frac(usd(equity), usd(peak)) == usd(down)
 
 
-def moved(**changes: Any) -> Any:
-    facts = {"equity_usd": usd(100_000), "as_of": AS_OF, "mode": mode_state(), "marks": marks()} | changes
-    return marked(facts["marks"], facts["equity_usd"], facts["as_of"], facts["mode"])
+def moved(
+    equity: int = 100_000, *, as_of: datetime = AS_OF, mode: ModeState | None = None, before: EquityMarks | None = None
+) -> EquityMarks:
+    return marked(before or marks(), usd(equity), as_of, mode or mode_state())
 
 
 def test_peak_rises_with_equity_and_does_not_fall() -> None:
-    assert moved(equity_usd=usd(104_000)).peak_usd == 104_000
-    assert moved(equity_usd=usd(96_000)).peak_usd == 100_000
+    assert moved(104_000).peak_usd == 104_000
+    assert moved(96_000).peak_usd == 100_000
 
 
 def test_month_start_stays_within_the_month() -> None:
-    after = moved(equity_usd=usd(96_000), as_of=datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
+    after = moved(96_000, as_of=datetime(2026, 3, 31, 23, 59, tzinfo=UTC))
 
-    assert (after.month_start_usd, after.day) == (100_000, date(2026, 3, 31))
+    assert (after.month_start_usd, after.day) == (usd(100_000), date(2026, 3, 31))
 
 
 @pytest.mark.parametrize("as_of", [datetime(2026, 4, 1, tzinfo=UTC), datetime(2027, 3, 2, tzinfo=UTC)])
 def test_new_month_starts_at_its_first_equity(as_of: datetime) -> None:
     """I-10: the base is what the account was worth, never a constant."""
-    assert moved(equity_usd=usd(96_000), as_of=as_of).month_start_usd == 96_000
+    assert moved(96_000, as_of=as_of).month_start_usd == 96_000
 
 
 def test_peak_starts_anew_once_after_a_person_resumed() -> None:
     resumed = mode_state(at=datetime(2026, 3, 2, 9, tzinfo=UTC))
 
-    after = moved(equity_usd=usd(80_000), mode=resumed)
-    later = moved(equity_usd=usd(79_000), mode=resumed, marks=after)
+    after = moved(80_000, mode=resumed)
+    later = moved(79_000, mode=resumed, before=after)
 
-    assert (after.peak_usd, after.peak_since) == (80_000, resumed.at)
+    assert (after.peak_usd, after.peak_since) == (usd(80_000), resumed.at)
     assert later.peak_usd == 80_000
 
 
@@ -132,7 +132,7 @@ def test_peak_starts_anew_once_after_a_person_resumed() -> None:
 def test_nothing_else_starts_the_peak_anew(mode: Mode, by: str) -> None:
     state = mode_state(mode, by=by, at=datetime(2026, 3, 2, 9, tzinfo=UTC))
 
-    assert moved(equity_usd=usd(80_000), mode=state).peak_usd == 100_000
+    assert moved(80_000, mode=state).peak_usd == 100_000
 
 
 def test_expected_edge_by_hand() -> None:

@@ -87,7 +87,7 @@ def test_rising_coin_is_bought_by_hand() -> None:
     assert (entry.order_type, entry.time_in_force) == (OrderType.LIMIT, TimeInForce.IOC)
     assert entry.expires_at == AS_OF + timedelta(minutes=4)
     assert entry.stop_price is not None
-    assert entry.stop_price < usd(100) < entry.limit_price
+    assert usd("90.5") < entry.stop_price < usd(100)
     assert "after costs" in entry.reason
 
 

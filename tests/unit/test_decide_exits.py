@@ -85,21 +85,29 @@ def behind_shut_gates(mode: Mode, *positions: Position, closes: dict[str, list[f
     )
 
 
-@pytest.mark.parametrize("mode", list(Mode))
-def test_stop_leads_out_in_every_mode_and_behind_every_shut_gate(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [Mode.ACTIVE, Mode.REDUCING])
+def test_stop_leads_out_in_every_mode_that_trades_and_behind_every_shut_gate(mode: Mode) -> None:
     """I-38, I-40, I-42, W-52: no cooldown, rate, loss, drift, cash or mode stands before an exit."""
     (sale,) = decided(behind_shut_gates(mode, fallen())).intents
 
-    assert (sale.symbol, sale.purpose, sale.quantity) == (BTC, Purpose.EXIT, 10)
+    assert (sale.symbol, sale.purpose, sale.quantity) == (BTC, Purpose.EXIT, usd(10))
     assert sale.reason.startswith("stop:")
 
 
-@pytest.mark.parametrize("mode", list(Mode))
-def test_trim_acts_in_every_mode_and_behind_every_shut_gate(mode: Mode) -> None:
+@pytest.mark.parametrize("mode", [Mode.ACTIVE, Mode.REDUCING])
+def test_trim_acts_in_every_mode_that_trades_and_behind_every_shut_gate(mode: Mode) -> None:
     """I-40, I-42: 20,000 held, 15 % of 80,000 are allowed."""
     (sale,) = decided(behind_shut_gates(mode, grown())).intents
 
-    assert (sale.purpose, sale.quantity) == (Purpose.TRIM, 80)
+    assert (sale.purpose, sale.quantity) == (Purpose.TRIM, usd(80))
+
+
+def test_halted_orders_nothing_and_says_what_it_would_have_done() -> None:
+    """HALTED is a person's word, and the only thing that stops an exit; the receipt shows what is waiting."""
+    answer = decided(snapshot(positions=(fallen(), grown(ETH)), mode=mode_state(Mode.HALTED)))
+
+    assert answer.intents == ()
+    assert [(each.symbol, each.rule) for each in answer.refusals] == [(BTC, "mode"), (ETH, "mode")]
 
 
 def test_gates_above_are_shut_for_entries() -> None:
@@ -118,7 +126,7 @@ def test_exit_needs_neither_bars_nor_quote() -> None:
 
     assert not moment.quotes
     assert not moment.bars.symbols
-    assert (sale.reference_price, sale.quantity) == (85, 10)
+    assert (sale.reference_price, sale.quantity) == (usd(85), usd(10))
 
 
 def test_exit_needs_no_tradable_asset() -> None:
@@ -175,7 +183,7 @@ def test_stop_and_target_of_the_trade_come_before_the_general_ones() -> None:
 
 
 def test_trailing_stop_follows_the_bars_since_the_entry_only() -> None:
-    """The high of 118 was two days ago, the entry is a day old: no trail. With a trade of four days it acts at 110.92."""
+    """The high of 118 was two days ago, the young entry is half a day old. For an old one 110.9 is the trail."""
     closes = [*flat(117), 117.0, 117.0, 110.0]
     held = position(price="110", average_entry_price=usd(100))
     young, old = trade(opened_at=AS_OF - timedelta(hours=13)), trade(opened_at=AS_OF - timedelta(days=4))
@@ -290,7 +298,7 @@ def test_trim_sells_the_excess_of_a_symbol_and_no_more() -> None:
     """I-43: 20,000 of one coin where 15,000 are allowed; 50 coins at 100 go."""
     (sale,) = sales(snapshot(positions=(grown(),)))
 
-    assert (sale.purpose, sale.quantity, sale.symbol) == (Purpose.TRIM, 50, BTC)
+    assert (sale.purpose, sale.quantity, sale.symbol) == (Purpose.TRIM, usd(50), BTC)
     assert "15% of one symbol" in sale.reason
 
 
@@ -313,14 +321,14 @@ def test_trim_for_the_symbol_counts_for_the_class() -> None:
     """17,000 and 10,000: the 2,000 above the symbol's cap bring the class to its 25,000; nothing else is sold."""
     (sale,) = sales(snapshot(positions=(grown(BTC, "170"), position(ETH, "100"))))
 
-    assert (sale.symbol, sale.quantity) == (BTC, 20)
+    assert (sale.symbol, sale.quantity) == (BTC, usd(20))
 
 
 def test_position_that_leaves_is_not_trimmed_too() -> None:
     """One order a symbol: the stop sells all 300 of it."""
     (sale,) = sales(snapshot(positions=(fallen(quantity="300"),)))
 
-    assert (sale.purpose, sale.quantity) == (Purpose.EXIT, 300)
+    assert (sale.purpose, sale.quantity) == (Purpose.EXIT, usd(300))
 
 
 def test_trim_sells_at_most_what_is_available() -> None:
@@ -337,11 +345,7 @@ def portfolios(draw: st.DrawFn) -> tuple[Position, ...]:
     for symbol in draw(st.sets(st.sampled_from([BTC, ETH, LTC, "SOL/USD"]), min_size=1)):
         quantity, price = draw(QUANTITIES), draw(PRICES)
         free = quantity * draw(st.decimals(0, 1, places=2))
-        held.append(
-            position(
-                symbol, str(quantity), str(price), average_entry_price=usd(100), available_quantity=free
-            )
-        )
+        held.append(position(symbol, str(quantity), str(price), average_entry_price=usd(100), available_quantity=free))
     return tuple(held)
 
 

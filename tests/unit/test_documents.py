@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 from typing import Any
 
@@ -32,7 +32,7 @@ from tests.builders import (
 
 MONEY = st.decimals(min_value=-(10**9), max_value=10**9, places=9)
 POSITIVE = st.decimals(min_value=usd("0.000000001"), max_value=10**9, places=9)
-MOMENTS = st.datetimes(datetime(2020, 1, 1), datetime(2030, 1, 1), timezones=st.just(UTC))
+MOMENTS = st.integers(0, 10**9).map(lambda milliseconds: AS_OF + timedelta(milliseconds=milliseconds))
 NAMES = st.text("abcdefgh-0123456789", min_size=1, max_size=12)
 BOOKED = st.builds(booked, quantity=POSITIVE.map(str), price=POSITIVE.map(str), fill_id=NAMES, at=MOMENTS)
 TRADES = st.builds(

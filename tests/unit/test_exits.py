@@ -124,9 +124,7 @@ def test_price_at_the_stop_always_leads_out(price: Decimal, peak: Decimal, confi
     """I-38: there is no state of a position in which its stop does not act."""
     stopped = min(price, usd(90))
 
-    answer = reason(
-        price=stopped, peak_price=peak, confidence=confidence, opened_at=AS_OF - timedelta(hours=hours)
-    )
+    answer = reason(price=stopped, peak_price=peak, confidence=confidence, opened_at=AS_OF - timedelta(hours=hours))
 
     assert (answer or "").startswith("stop:")
 

@@ -47,8 +47,8 @@ def coin_fees(after: Books) -> list[Decimal]:
 
 def test_buy_pays_in_coins_and_sale_in_dollars() -> None:
     """0.25 %: of 4 coins, and of 400 dollars."""
-    assert accrued_fee(fill(BUY, "4", "100"), COSTS) == (usd("0.01"), 0)
-    assert accrued_fee(fill(SALE, "4", "100"), COSTS) == (0, 1)
+    assert accrued_fee(fill(BUY, "4", "100"), COSTS) == (usd("0.01"), usd(0))
+    assert accrued_fee(fill(SALE, "4", "100"), COSTS) == (usd(0), usd(1))
 
 
 def test_coin_fee_has_the_precision_of_a_coin() -> None:
@@ -79,7 +79,7 @@ def test_posted_dollar_fee_corrects_cash_by_the_difference() -> None:
 
     after = posted(before, [sold], dollar_fee("0.60"))
 
-    assert (before.cash_usd, after.cash_usd) == (100_399, usd("100399.40"))
+    assert (before.cash_usd, after.cash_usd) == (usd(100_399), usd("100399.40"))
     assert (after.record.realised_usd, after.record.fees_usd) == (usd("39.40"), usd("0.60"))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import exp, log, sqrt
 from statistics import fmean, pstdev
 
@@ -47,7 +48,7 @@ def logs(values: FloatArray) -> list[float]:
 
 
 def changes(values: Sequence[float]) -> list[float]:
-    return [after - before for before, after in zip(values, values[1:], strict=False)]
+    return [after - before for before, after in pairwise(values)]
 
 
 def volatility(known: Bars) -> float:

@@ -94,9 +94,7 @@ def test_two_orders_of_a_symbol_an_hour(minutes: tuple[float, ...], refused: boo
     assert refuses(rules.symbol_hourly_limit, now(*(sent(BUY, each) for each in minutes))) is refused
 
 
-@pytest.mark.parametrize(
-    ("minutes", "refused"), [((6, 9), True), ((6, 9.9), True), ((6, 10), False), ((6,), False)]
-)
+@pytest.mark.parametrize(("minutes", "refused"), [((6, 9), True), ((6, 9.9), True), ((6, 10), False), ((6,), False)])
 def test_third_order_of_a_symbol_within_ten_minutes_is_refused(minutes: tuple[float, ...], refused: bool) -> None:
     assert refuses(rules.rapid_pattern, now(*(sent(BUY, each) for each in minutes))) is refused
 
@@ -147,7 +145,9 @@ def test_two_entries_in_five_minutes_over_all_symbols(history: list[Sent], refus
     assert refuses(rules.order_rate, now(*history)) is refused
 
 
-@pytest.mark.parametrize(("count", "oldest_minutes", "refused"), [(10, 1439, True), (9, 1439, False), (10, 1440, False)])
+@pytest.mark.parametrize(
+    ("count", "oldest_minutes", "refused"), [(10, 1439, True), (9, 1439, False), (10, 1440, False)]
+)
 def test_ten_entries_a_day_over_all_symbols(count: int, oldest_minutes: float, refused: bool) -> None:
     history = [sent(BUY, oldest_minutes - 20 * index, f"C{index}/USD") for index in range(count)]
 

@@ -75,8 +75,8 @@ def test_buy_opens_a_trade_by_hand() -> None:
 
     assert after.cash_usd == 99_800
     assert (opened.acquired_quantity, opened.open_quantity) == (usd("1.995"), usd("1.995"))
-    assert (opened.cost_usd, opened.fees_usd, opened.realised_usd) == (200, usd("0.5"), 0)
-    assert (opened.strategy, opened.stop_price, opened.opened_at) == ("momentum", 90, AS_OF)
+    assert (opened.cost_usd, opened.fees_usd, opened.realised_usd) == (usd(200), usd("0.5"), usd(0))
+    assert (opened.strategy, opened.stop_price, opened.opened_at) == ("momentum", usd(90), AS_OF)
     assert after.unsettled == ()
 
 
@@ -96,7 +96,7 @@ def test_sale_closes_the_trade_by_hand() -> None:
 
     assert cents(after.cash_usd) == usd("100038.80")
     assert cents(closed.realised_usd) == usd("38.80")
-    assert (closed.open_quantity, closed.outcome, closed.closed_at) == (0, Outcome.PROFITABLE, SOLD.at)
+    assert (closed.open_quantity, closed.outcome, closed.closed_at) == (usd(0), Outcome.PROFITABLE, SOLD.at)
     assert closed.exit_reason == SALE.reason
 
 
@@ -109,7 +109,8 @@ def test_exit_is_linked_to_its_entry() -> None:
 
 
 @pytest.mark.parametrize(
-    ("price", "outcome"), [("100.51", Outcome.PROFITABLE), ("100.50", Outcome.UNPROFITABLE), ("99", Outcome.UNPROFITABLE)]
+    ("price", "outcome"),
+    [("100.51", Outcome.PROFITABLE), ("100.50", Outcome.UNPROFITABLE), ("99", Outcome.UNPROFITABLE)],
 )
 def test_success_needs_profit_after_both_fees(price: str, outcome: Outcome) -> None:
     """I-01: 1.995 coins must bring back 200 and their own 0.25 %: 200 / 1.995 / 0.9975 = 100.502."""
@@ -138,9 +139,7 @@ def test_partial_fills_add_up() -> None:
     """Cumulative quantities at the broker, single fills in the books."""
     first, second = fill(BUY, "0.5", "100", fill_id="a"), fill(BUY, "1.5", "102", fill_id="b")
 
-    halfway = settled(
-        waiting(record(BUY)), [order(BUY, "0.5", status=OrderStatus.PARTIALLY_FILLED)], [first]
-    ).books
+    halfway = settled(waiting(record(BUY)), [order(BUY, "0.5", status=OrderStatus.PARTIALLY_FILLED)], [first]).books
     done = settled(halfway, [order(BUY, "2")], [first, second]).books
 
     assert halfway.unsettled[0].booked_quantity == usd("0.5")
@@ -167,7 +166,7 @@ def test_order_without_a_fill_changes_nothing_but_its_record() -> None:
 
     assert answer.books.cash_usd == 100_000
     assert answer.books.trades == ()
-    assert [(each.status, each.filled_quantity) for each in answer.orders] == [(OrderStatus.EXPIRED, 0)]
+    assert [(each.status, each.filled_quantity) for each in answer.orders] == [(OrderStatus.EXPIRED, usd(0))]
     assert answer.books.unsettled == ()
 
 
@@ -182,8 +181,8 @@ def test_sale_takes_the_oldest_lot_first() -> None:
     ).books
 
     by_id = {each.trade_id: each for each in after.trades}
-    assert (by_id["old"].open_quantity, by_id["old"].realised_usd) == (0, 20)
-    assert (by_id["young"].open_quantity, by_id["young"].realised_usd) == (1, 10)
+    assert (by_id["old"].open_quantity, by_id["old"].realised_usd) == (usd(0), usd(20))
+    assert (by_id["young"].open_quantity, by_id["young"].realised_usd) == (usd(1), usd(10))
     assert after.cash_usd == 100_240
 
 
@@ -246,7 +245,7 @@ def test_foreign_fill_is_noted_and_not_booked() -> None:
 
     answer = settled(books(), [], [foreign])
 
-    assert (answer.books.cash_usd, answer.books.trades) == (100_000, ())
+    assert (answer.books.cash_usd, answer.books.trades) == (usd(100_000), ())
     assert len(answer.notes) == 1
     assert "no order of ours" in answer.notes[0]
     assert settled(answer.books, [], [foreign]).notes == ()
@@ -259,7 +258,7 @@ def test_fill_of_an_order_that_is_not_listed_yet_is_booked_later() -> None:
     before = settled(waiting(unknown), [], [BOUGHT])
     after = settled(before.books, [order(BUY, "2")], [BOUGHT])
 
-    assert (before.books.cash_usd, before.new_fills) == (100_000, ())
+    assert (before.books.cash_usd, before.new_fills) == (usd(100_000), ())
     assert after.books == after_buy()
 
 
@@ -311,19 +310,25 @@ def test_unread_activities_leave_cash_and_trades_alone() -> None:
     assert answer.books == held
 
 
-@pytest.mark.parametrize("status", [OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.FILLED])
+@pytest.mark.parametrize(
+    "status", [OrderStatus.CANCELED, OrderStatus.EXPIRED, OrderStatus.REJECTED, OrderStatus.FILLED]
+)
 def test_terminal_record_never_comes_back_to_life(status: OrderStatus) -> None:
     ended = record(BUY, status=status, filled_quantity=usd(1))
 
     after = follow_order(ended, order(BUY, "2", status=OrderStatus.ACCEPTED))
 
-    assert (after.status, after.filled_quantity) == (status, 2)
+    assert (after.status, after.filled_quantity) == (status, usd(2))
 
 
 def test_order_that_was_skipped_but_reached_the_broker_is_followed() -> None:
     after = follow_order(record(BUY, status=OrderStatus.SKIPPED, order_id=None), order(BUY, "2"))
 
-    assert (after.status, after.order_id, after.filled_quantity) == (OrderStatus.FILLED, f"{BUY.client_order_id}@", 2)
+    assert (after.status, after.order_id, after.filled_quantity) == (
+        OrderStatus.FILLED,
+        f"{BUY.client_order_id}@",
+        usd(2),
+    )
 
 
 @pytest.mark.parametrize(
@@ -373,10 +378,10 @@ def test_adopted_position_is_a_trade_that_exits_look_after() -> None:
     opened = opened_books(account(cash_usd=usd(7)), (position(BTC, "10", "100"),), AS_OF)
     (adopted,) = opened.trades
 
-    assert (opened.account_id, opened.cash_usd, opened.starting_cash_usd) == ("paper-1", 7, 7)
-    assert (adopted.symbol, adopted.open_quantity, adopted.unit_cost_usd) == (BTC, 10, 100)
+    assert (opened.account_id, opened.cash_usd, opened.starting_cash_usd) == ("paper-1", usd(7), usd(7))
+    assert (adopted.symbol, adopted.open_quantity, adopted.unit_cost_usd) == (BTC, usd(10), usd(100))
     assert (adopted.strategy, adopted.fees_are_posted, adopted.opened_at) == ("adopted", True, AS_OF)
-    assert (opened.opened_on, opened.marks.peak_usd, opened.awaits_broker) == (date(2026, 3, 2), 100_000, False)
+    assert (opened.opened_on, opened.marks.peak_usd, opened.awaits_broker) == (date(2026, 3, 2), usd(100_000), False)
 
 
 def test_adopted_position_is_sold_at_a_profit_over_its_average_price() -> None:
@@ -403,6 +408,6 @@ def test_trade_properties_of_a_partly_sold_lot_by_hand() -> None:
         exits=(booked("1", "110", fee_usd=usd("0.275")),),
     )
 
-    assert (part.open_quantity, part.sold_quantity, part.outcome) == (usd("0.995"), 1, Outcome.OPEN)
+    assert (part.open_quantity, part.sold_quantity, part.outcome) == (usd("0.995"), usd(1), Outcome.OPEN)
     assert float(part.realised_usd) == pytest.approx(109.725 - 200 / 1.995)
     assert part.fees_usd == usd("0.775")

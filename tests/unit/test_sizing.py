@@ -131,9 +131,9 @@ def test_stop_that_is_not_below_the_entry_is_refused(stop: str, price: str) -> N
     assert answer.rule == "stop"
 
 
-@pytest.mark.parametrize("missing", ["stop_price", "limit_price"])
-def test_entry_without_stop_or_limit_is_refused(missing: str) -> None:
-    answer = sized(replace(opportunity(), **{missing: None}))
+@pytest.mark.parametrize("idea", [opportunity(stop_price=None), opportunity(limit_price=None)], ids=["stop", "limit"])
+def test_entry_without_stop_or_limit_is_refused(idea: Opportunity) -> None:
+    answer = sized(idea)
 
     assert isinstance(answer, Refusal)
     assert answer.rule == "stop"
@@ -253,7 +253,7 @@ def test_exposure_counts_positions_and_open_buys_at_their_limit() -> None:
     assert counted.by_symbol == {BTC: usd(1000), ETH: usd(306)}
     assert counted.by_class == {AssetClass.CRYPTO: usd(1306)}
     assert counted.positions_and_buys == {BTC, ETH}
-    assert (counted.gross_usd, counted.reserved_usd, counted.spendable_usd) == (1306, 0, 100_000)
+    assert (counted.gross_usd, counted.reserved_usd, counted.spendable_usd) == (usd(1306), usd(0), usd(100_000))
 
 
 def test_exposure_forgets_orders_that_are_done() -> None:
@@ -280,7 +280,7 @@ def test_planned_entry_is_reserved_and_an_exit_is_not() -> None:
 
     after = reserve(before, intent(quantity=usd(3), limit_price=usd(101)))
 
-    assert (after.reserved_usd, after.by_symbol, after.gross_usd) == (303, {BTC: usd(303)}, 303)
+    assert (after.reserved_usd, after.by_symbol, after.gross_usd) == (usd(303), {BTC: usd(303)}, usd(303))
     assert reserve(before, intent(BTC, Purpose.EXIT)) == before
 
 

@@ -126,7 +126,9 @@ def test_each_input_moves_the_score_its_own_way(name: str, column: str, up: int)
         "stochastic": 70.0,
     }
     strategy = next(strategy for strategy in STRATEGIES if strategy.name == name)
-    base, higher = (_one(strategy, values) for values in (plain, {**plain, column: plain[column] * (1 + 0.04 * _way(column))}))
+    base, higher = (
+        _one(strategy, values) for values in (plain, {**plain, column: plain[column] * (1 + 0.04 * _way(column))})
+    )
 
     assert (higher - base) * up > 1e-6
 

@@ -1,0 +1,153 @@
+"""The real processes over a small literal recording: a whole demo, and a stack that leaves nothing behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from math import sin
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cli.main import main
+
+ROOT = Path(__file__).parents[2]
+FIRST = datetime(2024, 1, 1, tzinfo=UTC)
+DAYS = 142
+TIMEOUT_S = 60
+START, END = "2024-04-10", "2024-05-20"
+
+
+@pytest.fixture(scope="module")
+def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two coins that waver for 100 days and then rise by 2 % a day, one bar a day."""
+    folder = tmp_path_factory.mktemp("recording")
+    lines = ["symbol,t,o,h,l,c,v"]
+    for symbol, scale, phase in (("BTC/USD", 40_000.0, 0.0), ("ETH/USD", 2_000.0, 1.5)):
+        waves = [1 + 0.02 * sin(number / 4 + phase) + 0.015 * sin(number * 2.3) for number in range(DAYS)]
+        closes = [scale * wave * 1.02 ** max(0.0, number - 100 - 3 * phase) for number, wave in enumerate(waves)]
+        for number, close in enumerate(closes[1:]):
+            opened, at = closes[number], FIRST + timedelta(days=number)
+            high, low = max(opened, close) * 1.004, min(opened, close) * 0.996
+            lines.append(f"{symbol},{at.isoformat()},{opened:.2f},{high:.2f},{low:.2f},{close:.2f},5000")
+    (folder / "crypto_1d.csv").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def command(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "cli.main", *arguments]
+
+
+def demo(recording: Path, out: Path) -> subprocess.CompletedProcess[str]:
+    arguments = ["demo", "--data", str(recording), "--start", START, "--end", END, "--out", str(out)]
+    return subprocess.run(command(arguments), cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S)
+
+
+@pytest.fixture(scope="module")
+def finished_demo(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What a demo printed, and its folder."""
+    out = tmp_path_factory.mktemp("demo")
+    finished = demo(recording, out)
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+    return finished.stdout, out
+
+
+def test_a_demo_trades_reports_and_ends_with_the_proof(finished_demo: tuple[str, Path]) -> None:
+    shown, out = finished_demo
+
+    assert "n = 41 cycles, 2024-04-10 to 2024-05-20" in shown
+    assert "open trade" in shown
+    assert shown.rstrip().endswith("equal to the cent: yes")
+    assert (out / "orders.jsonl").read_text().count("client_order_id") >= 4
+    for name in ("report.html", "report.md", "equity.png", "ledger.json"):
+        assert (out / name).stat().st_size > 1000
+
+
+def test_another_demo_places_the_same_orders(recording: Path, finished_demo: tuple[str, Path], tmp_path: Path) -> None:
+    assert demo(recording, tmp_path).returncode == 0
+
+    assert (tmp_path / "orders.jsonl").read_text() == (finished_demo[1] / "orders.jsonl").read_text()
+
+
+def test_a_cent_that_is_doctored_into_a_real_ledger_is_found(finished_demo: tuple[str, Path], tmp_path: Path) -> None:
+    out = finished_demo[1]
+    ledger = json.loads((out / "ledger.json").read_text())
+    doctored = {**ledger, "cash_usd": str(Decimal(ledger["cash_usd"]) + Decimal("0.01"))}
+    (tmp_path / "doctored.json").write_text(json.dumps(doctored))
+
+    as_it_is, changed = (
+        CliRunner().invoke(main, ["reconcile", "--state", f"sqlite:///{out}/state.db", "--ledger", str(path)])
+        for path in (out / "ledger.json", tmp_path / "doctored.json")
+    )
+
+    assert (as_it_is.exit_code, as_it_is.output.splitlines()[-1]) == (0, "equal to the cent: yes")
+    assert (changed.exit_code, changed.output.splitlines()[-1]) == (1, "equal to the cent: no (Cash)")
+
+
+def test_a_demo_over_a_missing_recording_fails_with_the_venues_own_words(tmp_path: Path) -> None:
+    finished = demo(tmp_path / "nowhere", tmp_path / "out")
+
+    assert finished.returncode == 1
+    assert "no recording" in finished.stderr
+    assert "Traceback" not in finished.stderr
+
+
+def test_a_stack_serves_until_it_is_told_to_end_and_takes_its_processes_along(recording: Path, tmp_path: Path) -> None:
+    arguments = ["stack", "--data", str(recording), "--start", START]
+    process = subprocess.Popen(
+        [sys.executable, "-u", "-m", "cli.main", *arguments],
+        cwd=tmp_path,
+        env=_with_source_on_path(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        shown = "".join(line for line, _ in zip(process.stdout, range(4), strict=False))
+        ports = [int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", shown)]
+        served_before = [_is_served(port) for port in ports]
+        process.send_signal(signal.SIGTERM)
+        status = process.wait(TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert (len(ports), served_before) == (2, [True, True])
+    assert status == 128 + signal.SIGTERM
+    assert [_is_served(port) for port in ports] == [False, False]
+
+
+def test_a_port_that_is_in_use_is_refused(recording: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        arguments = ["stack", "--data", str(recording), "--port-venue", str(taken.getsockname()[1])]
+        finished = subprocess.run(
+            command(arguments),
+            cwd=tmp_path,
+            env=_with_source_on_path(),
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+        )
+
+    assert finished.returncode == 1
+    assert "cannot be used for the venue" in finished.stderr
+
+
+def _is_served(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _with_source_on_path() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT)}

@@ -1,0 +1,99 @@
+"""The floors hold: imports point down only, and importing does nothing."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CORE = ROOT / "core"
+JUDGEMENT = ("decide", "modules", "strategies", "risk", "safety", "model", "indicators", "units")
+WORLD = {"random", "secrets", "socket", "requests", "httpx", "urllib", "os", "pathlib", "time", "subprocess", "uuid"}
+ENVIRONMENT_READERS = {"app.py", "data/package_file.py", "state/firestore.py"}
+"""The composition root, and two adapters that hand the environment on to pip or look for the emulator's address."""
+
+IMPORT_ALL = """
+import importlib, pkgutil, sys
+
+def watch(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto"):
+        raise SystemExit(f"importing the core touched the network: {event} {arguments}")
+    if event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+"):
+        raise SystemExit(f"importing the core writes a file: {arguments[0]}")
+
+import core
+names = [each.name for each in pkgutil.walk_packages(core.__path__, "core.")]
+sys.addaudithook(watch)
+for name in names:
+    importlib.import_module(name)
+print(len(names))
+"""
+
+
+def module_sources(*below: str) -> list[Path]:
+    files = []
+    for name in below:
+        found = CORE / name
+        files += sorted(found.rglob("*.py")) if found.is_dir() else [found.with_suffix(".py")]
+    return files
+
+
+def test_imports_point_down_only() -> None:
+    """Q1, I-54: the layers in pyproject.toml are what the code does."""
+    linted = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "from importlinter.cli import lint_imports_command; lint_imports_command()",
+            "--no-cache",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert linted.returncode == 0, linted.stdout + linted.stderr
+    assert "0 broken" in linted.stdout
+
+
+def test_importing_the_core_needs_no_environment_and_touches_nothing() -> None:
+    """Deployment imports the code without credentials, network or a place to write."""
+    imported = subprocess.run(
+        [sys.executable, "-B", "-c", IMPORT_ALL], cwd=ROOT, env={}, capture_output=True, text=True, check=False
+    )
+
+    assert imported.returncode == 0, imported.stdout + imported.stderr
+    assert int(imported.stdout) > 40
+
+
+@pytest.mark.parametrize("source", module_sources(*JUDGEMENT), ids=lambda path: str(path.relative_to(CORE)))
+def test_judgement_has_no_way_to_the_world_the_clock_or_chance(source: Path) -> None:
+    """W-22: no random number, clock, file or variable of the environment can decide a trade."""
+    tree = ast.parse(source.read_text())
+
+    imported = {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
+    imported |= {(node.module or "").split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    called = {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    assert not imported & WORLD
+    assert (
+        not {"open", "print", "input", "datetime.now", "datetime.utcnow", "date.today", "np.random.default_rng"}
+        & called
+    )
+
+
+def test_judgement_and_settings_read_no_environment() -> None:
+    """I-58, I-64: settings are a mapping that comes in through the composition root; no limit has a second source."""
+    readers = {
+        str(source.relative_to(CORE))
+        for source in CORE.rglob("*.py")
+        if "os.environ" in source.read_text() or "getenv" in source.read_text()
+    }
+
+    assert readers == ENVIRONMENT_READERS
