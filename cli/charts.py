@@ -14,8 +14,10 @@ from core.reporting.performance import Performance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.ticker import Formatter
 
 DOTS_PER_INCH = 160
+FEW_DAYS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ def equity_chart(run: Performance, paper: Paper = LIGHT) -> bytes:
     """The chart as PNG bytes. The lines differ in weight as well as in colour and are named where they end."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
     lines = [Line("Cronfolio", run.days, paper.run, 2.2)]
     if run.hold is not None:
@@ -47,16 +50,20 @@ def equity_chart(run: Performance, paper: Paper = LIGHT) -> bytes:
         equity, falls, invested = figure.subplots(3, 1, sharex=True, height_ratios=(3.2, 1.1, 0.9))
         equity.axhline(float(run.starting_equity_usd), color=paper.ink, linewidth=0.7, linestyle=(0, (1, 3)), zorder=1)
         for line in lines:
-            equity.plot(line.dates, line.values, color=line.colour, linewidth=line.width)
-            falls.plot(line.dates, _falls(line.values), color=line.colour, linewidth=line.width)
+            # A line needs two points: where there are few, each is marked.
+            marker = "o" if len(line.days) <= FEW_DAYS else ""
+            for axes, values in ((equity, line.values), (falls, _falls(line.values))):
+                axes.plot(line.dates, values, color=line.colour, linewidth=line.width, marker=marker, markersize=4)
         _name_ends(equity, lines)
         shares = [float(value) for _, value in run.invested_days]
         invested.fill_between(lines[0].dates, shares, color=paper.run, linewidth=0, step="post")
         invested.set_ylim(bottom=0)
+        falls.margins(y=0.1)
+        equity.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         span = f"{run.first_at:%Y-%m-%d} to {run.last_at:%Y-%m-%d}, one point a day, n = {len(run.days)}"
-        _dress(equity, paper, f"Equity, {span}", "${x:,.0f}")
-        _dress(falls, paper, "Below the highest equity so far", "{x:.0%}")
-        _dress(invested, paper, "Share of Cronfolio's equity in the market", "{x:.0%}")
+        _dress(equity, paper, f"Equity, {span}", StrMethodFormatter("${x:,.0f}"))
+        _dress(falls, paper, "Below the highest equity so far", PercentFormatter(1, decimals=None))
+        _dress(invested, paper, "Share of Cronfolio's equity in the market", PercentFormatter(1, decimals=None))
         picture = io.BytesIO()
         # Without the library's name and version in the file, equal runs give equal pictures.
         figure.savefig(picture, format="png", facecolor=paper.background, metadata={"Software": None})
@@ -106,15 +113,16 @@ def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
         )
 
 
-def _dress(axes: Axes, paper: Paper, title: str, tick: str) -> None:
+def _dress(axes: Axes, paper: Paper, title: str, ticks: Formatter) -> None:
     """A quiet frame: a title at the left, horizontal lines, figures without marks."""
     axes.set_title(title, loc="left", color=paper.ink, fontsize=9.5)
-    axes.yaxis.set_major_formatter(tick)
+    axes.yaxis.set_major_formatter(ticks)
     axes.set_facecolor(paper.background)
     axes.grid(True, axis="y", color=paper.faint, linewidth=0.6)
     axes.set_axisbelow(True)
     axes.tick_params(colors=paper.ink, length=0)
-    axes.margins(x=0.005)
+    axes.tick_params(axis="x", pad=8)
+    axes.margins(x=0.01)
     for name, spine in axes.spines.items():
         spine.set_visible(name == "bottom")
         spine.set_color(paper.faint)

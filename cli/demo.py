@@ -72,7 +72,7 @@ def demo(start: datetime, end: datetime, data: str, cash: Decimal, every: timede
         pairs = recorded_pairs(exchange.url)
         env = venue_settings(exchange.url, folder, ",".join(pairs))
         with functions(env, log_folder=folder) as served:
-            console.print(f"venue {exchange.url}, functions {served.url}", highlight=False)
+            console.print(f"venue {exchange.url}, functions {served.url}")
             store = store_of(env)
             deliveries = virtual_deliveries(Scheduler(served.url), VenueClock(exchange.url), CRYPTO_CYCLE, times)
             durations_ms = [
@@ -122,7 +122,7 @@ def shown(deliveries: Iterator[Delivery], total: int, console: Console) -> Itera
             )
             progress.update(task, advance=1, news=news)
             if not console.is_terminal and number % max(1, total // LINES_WITHOUT_A_TERMINAL) == 0:
-                console.print(f"{number}/{total}  {news}", highlight=False)
+                console.print(f"{number}/{total}  {news}")
             yield delivery
 
 

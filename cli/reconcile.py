@@ -99,10 +99,10 @@ def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
 def cells(line: Line) -> tuple[str, str, str, str]:
     """Name, ours, the venue's and the difference, in the line's unit; a difference has more decimals than its unit."""
     if line.unit == "$":
-        return line.name, money(line.ours), money(line.venue), f"{line.difference:.9f}"
+        return line.name, money(line.ours), money(line.venue), f"{line.difference:z.9f}"
     coin = f" {line.unit}" if line.unit else ""
     ours, venue = (f"{value:,.{line.places}f}{coin}" for value in (line.ours, line.venue))
-    return line.name, ours, venue, f"{line.difference:.{line.places}f}"
+    return line.name, ours, venue, f"{line.difference:z.{line.places}f}"
 
 
 @click.command()

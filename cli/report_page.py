@@ -140,7 +140,7 @@ def _account(run: Performance) -> Section:
         ("Share of equity in the market, mean of all cycles", share(exposure.mean_frac)),
         ("Share of equity in the market, highest", share(exposure.max_frac)),
     )
-    return Section("The account", f"n = {run.cycles:,} cycles, {_dates(run)}", FACTS, rows)
+    return Section("The account", f"n = {count(run.cycles, 'cycle')}, {_dates(run)}", FACTS, rows)
 
 
 def _trades(run: Performance) -> Section:
@@ -252,7 +252,7 @@ def _latency(run: Performance, around: Surroundings) -> Section:
         rows.append(("From the scheduler's request to the answer", *around.request_to_answer_ms))
     return Section(
         "How long a cycle takes",
-        f"n = {run.cycles:,} cycles, {_dates(run)}, milliseconds of real time",
+        f"n = {count(run.cycles, 'cycle')}, {_dates(run)}, milliseconds of real time",
         ("", "median", "95th percentile"),
         tuple((name, f"{median_ms:.0f} ms", f"{p95_ms:.0f} ms") for name, median_ms, p95_ms in rows),
     )
@@ -264,7 +264,7 @@ def _requests(run: Performance, requests: Mapping[str, int]) -> Section:
     total = sum(requests.values())
     if rows:
         rows.append(("all", f"{total:,}", f"{total / run.cycles:.2f}"))
-    basis = f"n = {total:,} calls in {run.cycles:,} cycles, {_dates(run)}, as the venue counted them"
+    basis = f"n = {count(total, 'call')} in {count(run.cycles, 'cycle')}, {_dates(run)}, as the venue counted them"
     return Section("Calls to the broker's API", basis, ("call", "count", "per cycle"), tuple(rows))
 
 

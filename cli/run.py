@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 import click
 from rich.console import Console
 
-from cli.processes import Service, StackFailed, end_children_on_sigterm, functions
+from cli.processes import StackFailed, end_children_on_sigterm, functions
 from cli.scheduler import Delivery, DeliveryFailed, Scheduler
 from cli.state import RUN_STATE, absolute_state, run_folder
+from cli.words import wide_console
 from core.schedules import CRYPTO_CYCLE, next_run
 from core.settings import InvalidSettings, load
 
@@ -32,18 +33,18 @@ def run(once: bool) -> None:
     """
     folder = run_folder("run")
     env = paper_settings(os.environ, folder)
-    console = Console()
+    console = wide_console()
     end_children_on_sigterm()
     with functions(env, log_folder=folder) as served:
         scheduler = Scheduler(served.url)
-        console.print(f"paper trading, state {env['CRONFOLIO_STATE']}, logs in {folder}", highlight=False)
+        console.print(f"paper trading, state {env['CRONFOLIO_STATE']}, logs in {folder}", soft_wrap=True)
         try:
             if once:
-                console.print(told(scheduler.deliver(CRYPTO_CYCLE, datetime.now(UTC))), highlight=False)
+                console.print(told(scheduler.deliver(CRYPTO_CYCLE, datetime.now(UTC))), soft_wrap=True)
             else:
-                follow_schedule(scheduler, served, console)
+                follow_schedule(scheduler, served.fault, console, now=lambda: datetime.now(UTC))
         except KeyboardInterrupt:
-            console.print("ended; open positions stay open and are not watched until the next run", highlight=False)
+            console.print("ended; open positions stay open and are not watched until the next run", soft_wrap=True)
 
 
 def paper_settings(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
@@ -70,20 +71,31 @@ def paper_settings(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     return env
 
 
-def follow_schedule(scheduler: Scheduler, served: Service, console: Console) -> None:
-    """Every tick of the schedule from now on. A tick that could not be done is told, and the next one comes."""
-    console.print(f"schedule {CRYPTO_CYCLE.cron} {CRYPTO_CYCLE.time_zone}, Ctrl-C ends", highlight=False)
-    due = next_run(CRYPTO_CYCLE, datetime.now(UTC))
+def follow_schedule(
+    scheduler: Scheduler,
+    fault: Callable[[], str | None],
+    console: Console,
+    *,
+    now: Callable[[], datetime],
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Every tick of the schedule from now on. A tick that could not be done is told, and the next one comes.
+
+    `fault`: what to tell if the functions have ended by themselves, which ends the run. A tick that comes due while the
+    one before it is still being delivered is left out, as Cloud Scheduler does.
+    """
+    console.print(f"schedule {CRYPTO_CYCLE.cron} {CRYPTO_CYCLE.time_zone}, Ctrl-C ends", soft_wrap=True)
+    due = next_run(CRYPTO_CYCLE, now())
     while True:
-        time.sleep(max(0.0, (due - datetime.now(UTC)).total_seconds()))
+        wait(max(0.0, (due - now()).total_seconds()))
         try:
-            console.print(told(scheduler.deliver(CRYPTO_CYCLE, due)), highlight=False)
+            console.print(told(scheduler.deliver(CRYPTO_CYCLE, due)), soft_wrap=True)
         except DeliveryFailed as error:
-            console.print(str(error), style="bold", highlight=False)
-            fault = served.fault()
-            if fault is not None:
-                raise StackFailed(fault) from error
-        due = next_run(CRYPTO_CYCLE, max(due, datetime.now(UTC)))
+            console.print(str(error), style="bold", soft_wrap=True)
+            ended = fault()
+            if ended is not None:
+                raise StackFailed(ended) from error
+        due = next_run(CRYPTO_CYCLE, max(due, now()))
 
 
 def told(delivery: Delivery) -> str:

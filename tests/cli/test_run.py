@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import io
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from cli.main import main
-from cli.run import paper_settings, told
-from cli.scheduler import Delivery
+from cli.processes import StackFailed
+from cli.run import follow_schedule, paper_settings, told
+from cli.scheduler import SCHEDULE_TIME_HEADER, Delivery, Scheduler
+from tests.cli.answering import answering
 
 KEYS = {"ALPACA_PAPER_API_KEY": "k", "ALPACA_PAPER_SECRET_KEY": "s"}
 
@@ -65,3 +69,50 @@ def test_a_cycle_that_did_nothing_says_why() -> None:
     receipt = {"outcome": "disabled", "reason": "CRYPTO_TRADING is false"}
 
     assert "CRYPTO_TRADING is false" in told(Delivery(datetime(2024, 1, 1, tzinfo=UTC), receipt, 20.0, 1))
+
+
+class Watch:
+    """A clock that only moves while somebody waits, and that is interrupted at its end."""
+
+    def __init__(self, start: datetime, end: datetime) -> None:
+        self.at = start
+        self.end = end
+
+    def now(self) -> datetime:
+        return self.at
+
+    def wait(self, seconds: float) -> None:
+        self.at += timedelta(seconds=seconds)
+        if self.at > self.end:
+            raise KeyboardInterrupt
+
+
+def followed(*statuses: int, fault: str | None = None) -> tuple[list[str | None], str]:
+    """The schedule times that were delivered from 00:02:30 to 00:16, and what was told."""
+    watch = Watch(datetime(2024, 1, 1, 0, 2, 30, tzinfo=UTC), datetime(2024, 1, 1, 0, 16, tzinfo=UTC))
+    console = Console(file=io.StringIO(), width=200)
+    with answering(*statuses) as functions:
+        scheduler = Scheduler(functions.url, wait=lambda seconds: None, retry_waits_s=())
+        with pytest.raises(KeyboardInterrupt if fault is None else StackFailed, match=fault):
+            follow_schedule(scheduler, lambda: fault, console, now=watch.now, wait=watch.wait)
+    assert isinstance(console.file, io.StringIO)
+    return functions.headers(SCHEDULE_TIME_HEADER), console.file.getvalue()
+
+
+def test_each_tick_of_the_schedule_is_delivered_once_at_its_time() -> None:
+    delivered, _ = followed()
+
+    assert delivered == [f"2024-01-01T00:{minute}:00Z" for minute in ("05", "10", "15")]
+
+
+def test_a_tick_that_failed_is_told_and_the_next_one_comes() -> None:
+    delivered, told_lines = followed(500)
+
+    assert len(delivered) == 3
+    assert "crypto_cycle at 2024-01-01T00:05:00Z was not done, 500" in told_lines
+
+
+def test_functions_that_ended_end_the_run() -> None:
+    delivered, _ = followed(500, fault="functions ended with status 1")
+
+    assert len(delivered) == 1

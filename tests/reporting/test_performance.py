@@ -48,6 +48,17 @@ def test_closed_trades_are_counted_after_fees() -> None:
     assert (run.closed.first_opened_at, run.closed.last_closed_at) == (day(0), day(5))
 
 
+def test_a_result_of_exactly_zero_is_no_win() -> None:
+    even = trade(0, "100")
+    free = [
+        replace(fill, fee_quantity=ZERO, fee_usd=ZERO, quantity=Decimal(10)) for fill in (*even.entries, *even.exits)
+    ]
+
+    run = figures([cycle(0, "1000")], [replace(even, entries=(free[0],), exits=(free[1],))])
+
+    assert (run.closed.realised_usd, run.closed.wins, run.closed.average_loss_usd) == (ZERO, 0, ZERO)
+
+
 def test_an_open_trade_is_unrealised_and_no_win() -> None:
     # 9.975 coins that cost 1000 are now worth 1050
     run = figures([cycle(0, "2000"), cycle(1, "2050", "1000")], [trade(0, None)])

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -233,6 +231,13 @@ def test_quantity_is_floored_to_the_increment() -> None:
     assert sales(moment)[0].quantity == usd("7.481")
 
 
+def test_rest_below_the_increment_is_not_ordered() -> None:
+    """Q13: half a unit of what is sold in whole units is no order."""
+    whole = asset(quantity_increment=usd(1))
+
+    assert sales(holding(fallen(quantity="0.5"), assets={BTC: whole})) == ()
+
+
 def test_nothing_available_is_not_sold_again() -> None:
     """I-21: the order that is out already holds all of it."""
     assert sales(holding(fallen(available_quantity=usd(0)))) == ()
@@ -294,47 +299,6 @@ def test_every_position_below_its_stop_leaves_at_once() -> None:
     assert len({each.client_order_id for each in left}) == 3
 
 
-def test_trim_sells_the_excess_of_a_symbol_and_no_more() -> None:
-    """I-43: 20,000 of one coin where 15,000 are allowed; 50 coins at 100 go."""
-    (sale,) = sales(snapshot(positions=(grown(),)))
-
-    assert (sale.purpose, sale.quantity, sale.symbol) == (Purpose.TRIM, usd(50), BTC)
-    assert "15% of one symbol" in sale.reason
-
-
-def test_trim_waits_for_five_percent_above_the_cap() -> None:
-    assert sales(snapshot(positions=(grown(quantity="157.5"),))) == ()
-    assert sales(snapshot(positions=(grown(quantity="157.6"),)))[0].quantity == usd("7.6")
-
-
-def test_class_is_trimmed_in_proportion() -> None:
-    """Three coins of 10,000 each; 25 % may be crypto: 5,000 go, a third of each."""
-    held = tuple(position(symbol, "100") for symbol in (BTC, ETH, LTC))
-
-    trimmed = sales(snapshot(positions=held))
-
-    assert [each.symbol for each in trimmed] == [BTC, ETH, LTC]
-    assert sum(each.quantity for each in trimmed) * 100 == pytest.approx(usd(5_000), abs=usd("0.01"))
-
-
-def test_trim_for_the_symbol_counts_for_the_class() -> None:
-    """17,000 and 10,000: the 2,000 above the symbol's cap bring the class to its 25,000; nothing else is sold."""
-    (sale,) = sales(snapshot(positions=(grown(BTC, "170"), position(ETH, "100"))))
-
-    assert (sale.symbol, sale.quantity) == (BTC, usd(20))
-
-
-def test_position_that_leaves_is_not_trimmed_too() -> None:
-    """One order a symbol: the stop sells all 300 of it."""
-    (sale,) = sales(snapshot(positions=(fallen(quantity="300"),)))
-
-    assert (sale.purpose, sale.quantity) == (Purpose.EXIT, usd(300))
-
-
-def test_trim_sells_at_most_what_is_available() -> None:
-    assert sales(snapshot(positions=(grown(available_quantity=usd(12)),)))[0].quantity == 12
-
-
 QUANTITIES = st.decimals("0.0001", 900, places=4)
 PRICES = st.decimals("50", 130, places=2)
 
@@ -359,20 +323,6 @@ def test_no_sale_is_ever_empty_or_above_what_is_available(held: tuple[Position, 
 
     assert all(0 < each.quantity <= free[each.symbol] for each in sold)
     assert len({each.symbol for each in sold}) == len(sold)
-
-
-@given(portfolios())
-def test_trims_together_never_sell_more_than_the_excess(held: tuple[Position, ...]) -> None:
-    """I-43: after all trims no cap that was exceeded is undercut."""
-    priced = tuple(replace(each, average_entry_price=each.price, available_quantity=each.quantity) for each in held)
-
-    trims = sales(snapshot(positions=priced))
-
-    values = {each.symbol: each.market_value_usd for each in priced}
-    sold = {each.symbol: each.quantity * each.reference_price for each in trims}
-    over_symbols = sum((max(Decimal(0), value - 15_000) for value in values.values()), Decimal(0))
-    over_class = max(Decimal(0), sum(values.values(), Decimal(0)) - 25_000)
-    assert sum(sold.values(), Decimal(0)) <= max(over_symbols, over_class) + usd("0.01")
 
 
 def test_peak_drawdown_halt_keeps_exits_alive() -> None:

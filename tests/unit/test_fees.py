@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -37,8 +37,8 @@ def bought(*quantities: str) -> tuple[Books, list[Fill]]:
     ).books, fills
 
 
-def posted(before: Books, fills: Sequence[Fill], *fees: FeePosting) -> Books:
-    return settle(before, [], Activities(tuple(fills), fees), as_of=NEXT_DAY, costs=COSTS).books
+def posted(before: Books, fills: Sequence[Fill], *fees: FeePosting, as_of: datetime = NEXT_DAY) -> Books:
+    return settle(before, [], Activities(tuple(fills), fees), as_of=as_of, costs=COSTS).books
 
 
 def coin_fees(after: Books) -> list[Decimal]:
@@ -129,6 +129,46 @@ def test_fee_of_another_symbol_day_or_side_touches_nothing(foreign: FeePosting) 
     assert coin_fees(after) == [usd("0.01")]
     assert not after.trades[0].fees_are_posted
     assert after.cash_usd == before.cash_usd
+
+
+@pytest.mark.parametrize(("days", "stands"), [(1, False), (3, False), (4, True)])
+def test_accrual_stands_in_for_a_fee_that_is_never_posted(days: int, stands: bool) -> None:
+    """Three days are enough to wait; the trade must be counted some day."""
+    before, fills = bought("4")
+
+    after = posted(before, fills, as_of=AS_OF + timedelta(days=days))
+
+    assert coin_fees(after) == [usd("0.01")]
+    assert after.trades[0].fees_are_posted is stands
+
+
+def test_late_posting_comes_before_the_stand_in() -> None:
+    """After days without a run the broker's word is read first."""
+    before, fills = bought("4")
+
+    after = posted(before, fills, coin_fee("0.008"), as_of=AS_OF + timedelta(days=9))
+
+    assert coin_fees(after) == [usd("0.008")]
+
+
+def test_sold_position_closes_its_trade_after_an_aggregated_fee() -> None:
+    """Shares are whole steps of a coin, so that nothing is left of the lot once the broker sold all of it."""
+    before, fills = bought("3.62", "7.298", "2.133", "1.956")
+    fee = coin_fee("0.034463576")
+    held = posted(replace(before, unsettled=()), fills, fee)
+    left = usd("15.007") - fee.quantity
+    sale = replace(SALE, quantity=left)
+    sold = fill(sale, str(left), "110", at=NEXT_DAY)
+
+    after = settle(
+        replace(held, unsettled=(record(sale),)),
+        [order(sale, str(left))],
+        Activities((*fills, sold), (fee,)),
+        as_of=NEXT_DAY,
+        costs=COSTS,
+    ).books
+
+    assert after.trades[0].open_quantity == 0
 
 
 def test_fees_without_any_fill_of_ours_are_ignored() -> None:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from core.execution.opening import opened_books
 from core.execution.settle import Settlement, follow_order, needs_activities, settle
 from core.model.limits import Costs
 from core.model.orders import Activities, Fill, Order, OrderStatus, Purpose
@@ -19,7 +18,6 @@ from tests.builders import (
     AS_OF,
     BTC,
     ETH,
-    account,
     booked,
     books,
     coin_fee,
@@ -27,7 +25,6 @@ from tests.builders import (
     fill,
     intent,
     order,
-    position,
     record,
     trade,
     usd,
@@ -371,34 +368,6 @@ def test_activities_are_asked_for_from_the_oldest_day_that_may_still_change() ->
 
     assert later.seen_since == datetime(2026, 3, 2, tzinfo=UTC)
     assert posted.seen_since == datetime(2026, 3, 5, tzinfo=UTC)
-
-
-def test_adopted_position_is_a_trade_that_exits_look_after() -> None:
-    """I-38, I-36: books begin with what the broker holds, at its prices, for this account."""
-    opened = opened_books(account(cash_usd=usd(7)), (position(BTC, "10", "100"),), AS_OF)
-    (adopted,) = opened.trades
-
-    assert (opened.account_id, opened.cash_usd, opened.starting_cash_usd) == ("paper-1", usd(7), usd(7))
-    assert (adopted.symbol, adopted.open_quantity, adopted.unit_cost_usd) == (BTC, usd(10), usd(100))
-    assert (adopted.strategy, adopted.fees_are_posted, adopted.opened_at) == ("adopted", True, AS_OF)
-    assert (opened.opened_on, opened.marks.peak_usd, opened.awaits_broker) == (date(2026, 3, 2), usd(100_000), False)
-
-
-def test_adopted_position_is_sold_at_a_profit_over_its_average_price() -> None:
-    opened = opened_books(account(), (position(BTC, "10", "100"),), AS_OF)
-    sale = intent(BTC, Purpose.EXIT, quantity=usd(10))
-
-    after = settled(
-        replace(opened, unsettled=(record(sale),)), [order(sale, "10")], [fill(sale, "10", "110")], costs=FREE
-    ).books
-
-    assert after.cash_usd == 101_100
-    assert after.trades[0].realised_usd == 100
-
-
-def test_account_without_positions_opens_empty_books() -> None:
-    """I-35, I-36: a fresh account remembers nothing."""
-    assert opened_books(account(), (), AS_OF).trades == ()
 
 
 def test_trade_properties_of_a_partly_sold_lot_by_hand() -> None:
