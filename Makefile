@@ -32,7 +32,7 @@ test: install  ## run the tests
 check: install  ## formatting, lint, types, floors
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy core venue cli bench functions/main.py functions/__main__.py functions/cycle_http.py tests
+	$(BIN)/mypy core venue cli bench functions tests
 	$(BIN)/lint-imports --no-cache
 
 chaos: install  ## crash a cycle at every outside call, one after another, in every way (minutes)

@@ -12,9 +12,9 @@ from tempfile import TemporaryDirectory
 
 import requests
 
+from cli.recordings.fetch import data_dir, fetch
 from core import logs
 from core.app import Instance
-from core.data.fetch import data_dir, fetch
 from core.settings import load
 from venue.exchange import Exchange
 from venue.recording import Recording

@@ -43,7 +43,7 @@ def resume(state: str, reason: str, name: str) -> None:
 def _change(state: str, mode: Mode, reason: str, name: str) -> None:
     store = existing_store(state)
     try:
-        now = set_mode(store, mode, reason=reason, by=f"person:{name}", at=datetime.now(UTC))
+        now = set_mode(store, mode, reason=reason, by=name, at=datetime.now(UTC))
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{now.mode} is in force ({MEANINGS[now.mode]}), set by {now.by.partition(':')[2]}: {now.reason}")

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from core.data.fetch import SliceState, SliceStatus, data_dir, fetch, list_slices
-from core.data.record import TIMEFRAMES, record_alpaca_crypto, record_yfinance
-from core.data.slices import SLICES, DataUnavailable
+from cli.recordings.fetch import SliceState, SliceStatus, data_dir, fetch, list_slices
+from cli.recordings.record import TIMEFRAMES, record_alpaca_crypto, record_yfinance
+from cli.recordings.slices import SLICES, DataUnavailable
 
 
 @click.group()

@@ -17,11 +17,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli.options import Moment, Spacing, cash_option, data_option
 from cli.processes import end_children_on_sigterm, functions, venue, venue_settings
 from cli.reconcile import proof, read_ledger
-from cli.recording import about_recording, recorded_data, recorded_pairs
+from cli.recordings.playable import about_recording, recorded_data, recorded_pairs
 from cli.report import terminal, write_report
 from cli.report_page import Surroundings, report_page
 from cli.scheduler import Delivery, Scheduler, VenueClock, ticks, virtual_deliveries
-from cli.state import fresh_folder, run_folder, store_of
+from cli.state import fresh_folder, run_folder, store_named
 from cli.words import money, wide_console
 from core.control import MODE_PATH, set_mode
 from core.documents import parsed
@@ -34,7 +34,7 @@ from core.reporting.performance import performance
 from core.reporting.statistics import percentile
 from core.schedules import CRYPTO_CYCLE
 
-OPERATOR = "person:demo operator"
+OPERATOR = "demo operator"
 ONE_TRADING_DAY = timedelta(days=1)
 LINES_WITHOUT_A_TERMINAL = 10
 VENUE_LIMITS = (
@@ -73,7 +73,7 @@ def demo(start: datetime, end: datetime, data: str, cash: Decimal, every: timede
         env = venue_settings(exchange.url, folder, ",".join(pairs))
         with functions(env, log_folder=folder) as served:
             console.print(f"venue {exchange.url}, functions {served.url}")
-            store = store_of(env)
+            store = store_named(env["CRONFOLIO_STATE"])
             deliveries = virtual_deliveries(Scheduler(served.url), VenueClock(exchange.url), CRYPTO_CYCLE, times)
             durations_ms = [
                 delivery.duration_ms for delivery in shown(operated(deliveries, store), len(times), console)

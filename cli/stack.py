@@ -11,7 +11,7 @@ import click
 
 from cli.options import Moment, cash_option, data_option
 from cli.processes import Service, StackFailed, end_children_on_sigterm, functions, venue, venue_settings
-from cli.recording import recorded_data, recorded_pairs
+from cli.recordings.playable import recorded_data, recorded_pairs
 from cli.state import fresh_folder, run_folder
 from cli.words import wide_console
 from core.schedules import CRYPTO_CYCLE

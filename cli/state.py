@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import click
 
 from core.app import open_store
 from core.ports import Store
-from core.settings import InvalidSettings, load
 
 RUN_STATE = "sqlite:///var/run/state.db"
 RUN_FILES = (
@@ -35,17 +34,17 @@ def existing_store(state: str) -> Store:
     path = state.removeprefix("sqlite:///")
     if path != state and not Path(path).is_file():
         raise click.ClickException(f"there is no store at {path}; run a cycle first, or name another with --state")
-    # A store is opened without speaking to the broker; settings ask for keys all the same.
-    no_keys = dict.fromkeys(("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"), "not-needed-for-the-store")
-    return store_of({**no_keys, **os.environ, "CRONFOLIO_STATE": state})
+    return store_named(state)
 
 
-def store_of(environ: Mapping[str, str]) -> Store:
-    """The store that an environment names, made on its first write where it is not there yet."""
-    try:
-        return open_store(load(environ))
-    except InvalidSettings as error:
-        raise click.ClickException(str(error)) from error
+def store_named(state: str) -> Store:
+    """The store of this name, made on its first write where it is not there yet."""
+    project = os.environ.get("GOOGLE_CLOUD_PROJECT", "")
+    if state == "firestore" and not project:
+        raise click.ClickException("GOOGLE_CLOUD_PROJECT is not set, and the Firestore store needs it")
+    if state != "firestore" and not state.startswith("sqlite:///"):
+        raise click.ClickException(f"{state} names no store; use firestore or sqlite:///PATH")
+    return open_store(state, project=project)
 
 
 def absolute_state(state: str) -> str:

@@ -28,7 +28,7 @@ class Instance:
             settings.alpaca_paper_secret_key.get_secret_value(),
         )
         self.settings = settings
-        self.store = open_store(settings)
+        self.store = open_store(settings.cronfolio_state, project=settings.google_cloud_project)
         self.blobs = open_blobs(settings)
         self.broker = AlpacaBroker(
             settings.alpaca_base_url, key=key, secret=secret, crypto_symbols=settings.crypto_symbols
@@ -56,15 +56,15 @@ def instance() -> Instance:
     return Instance(load(os.environ))
 
 
-def open_store(settings: Settings) -> Store:
-    """The store that CRONFOLIO_STATE names."""
-    if settings.cronfolio_state == "firestore":
+def open_store(state: str, *, project: str) -> Store:
+    """The store that CRONFOLIO_STATE names; `project` is only needed for Firestore."""
+    if state == "firestore":
         from core.state.firestore import FirestoreStore
 
-        return FirestoreStore(settings.google_cloud_project)
+        return FirestoreStore(project)
     from core.state.sqlite import SqliteStore
 
-    file = _sqlite_file(settings)
+    file = _sqlite_file(state)
     file.parent.mkdir(parents=True, exist_ok=True)
     return SqliteStore(file)
 
@@ -80,9 +80,9 @@ def open_blobs(settings: Settings) -> Blobs:
 
     if target:
         return FolderBlobs(Path(target.removeprefix("file://")))
-    return FolderBlobs(_sqlite_file(settings).with_suffix(".blobs"))
+    return FolderBlobs(_sqlite_file(settings.cronfolio_state).with_suffix(".blobs"))
 
 
-def _sqlite_file(settings: Settings) -> Path:
+def _sqlite_file(state: str) -> Path:
     """`sqlite:///state.db` is relative to the working directory, `sqlite:////srv/state.db` absolute."""
-    return Path(settings.cronfolio_state.removeprefix("sqlite:///"))
+    return Path(state.removeprefix("sqlite:///"))

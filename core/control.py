@@ -6,7 +6,7 @@ from datetime import datetime
 
 from core.documents import document, parsed
 from core.errors import BadFacts, BadRequest, Conflict
-from core.model.judgement import Mode, ModeState
+from core.model.judgement import PERSON, Mode, ModeState
 from core.ports import Absent, AtVersion, Document, Store, Write
 
 MODE_PATH = "control/mode"
@@ -46,13 +46,16 @@ def trip(store: Store, state: ModeState, account_id: str, version: str | None) -
 
 
 def set_mode(store: Store, mode: Mode, *, reason: str, by: str, at: datetime) -> ModeState:
-    """A person's change of the mode. Give a reason: it is stored with the mode and shown on every receipt."""
+    """A person's change of the mode. The reason is stored with it and shown on every receipt.
+
+    A breaker whose cause still holds trips again: after a day's loss of 5 %, resume on the next day.
+    """
     if not reason.strip() or not by.strip():
         raise BadRequest("a change of the trading mode needs a reason and a name")
     (stored, books) = store.read([MODE_PATH, "books/current"])
     account_id = next((str(doc.data["account_id"]) for doc in (books, stored) if doc is not None), "")
     if not account_id:
         raise BadRequest("no cycle has run yet, so there is no account to change the mode of; run one first")
-    state = ModeState(mode, reason, by, at)
+    state = ModeState(mode, reason, PERSON + by.removeprefix(PERSON), at)
     store.commit([mode_write(state, account_id, None if stored is None else stored.version)])
     return state

@@ -83,7 +83,7 @@ class _Position(_Wire):
     qty_available: Decimal
     avg_entry_price: Decimal
     market_value: Decimal
-    current_price: Decimal = Field(gt=0)
+    current_price: Decimal = Field(ge=0)
 
 
 class _Order(_Wire):

@@ -37,6 +37,7 @@ def receipt(
         "mode": mode.mode.value,
         "mode_reason": mode.reason,
         "mode_by": mode.by,
+        "mode_at": mode.at.isoformat(),
         "equity_usd": dollars(account.equity_usd),
         "cash_usd": dollars(account.cash_usd),
         "realised_usd": dollars(books.record.realised_usd),

@@ -33,7 +33,7 @@ def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> tuple
     postings to be read again.
 
     The broker names no order with a fee, only symbol and day, so fees meet the day's fills of the same symbol and side:
-    one to one in time order when their number agrees, else in proportion to the accruals. Fewer postings than fills
+    one to one by size when their number agrees, else in proportion to the accruals. Fewer postings than fills
     that also fall short of the accruals are a day half posted: they wait for the rest.
     """
     touched: set[str] = set()
@@ -107,10 +107,12 @@ def _shares(
 ) -> list[Decimal]:
     """What each fill really cost, in coins (buys) or dollars (sales)."""
     amounts = _amounts(posted, side)
-    if len(amounts) == len(by_fill):
-        return amounts
     accrued = [sum((_fee(_at(trades, place, side), side) for place in places), ZERO) for places in by_fill.values()]
-    return _in_proportion(sum(amounts, ZERO), accrued)
+    if len(amounts) != len(accrued):
+        return _in_proportion(sum(amounts, ZERO), accrued)
+    by_size = sorted(range(len(accrued)), key=accrued.__getitem__)
+    shares = dict(zip(by_size, sorted(amounts), strict=True))
+    return [shares[index] for index in range(len(accrued))]
 
 
 def _amounts(posted: Sequence[FeePosting], side: Side) -> list[Decimal]:

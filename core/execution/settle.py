@@ -204,7 +204,8 @@ def _book_exit(trades: dict[str, Trade], record: OrderRecord, fill: Fill, costs:
         left -= quantity
         last = trades[trade.trade_id]
     if touched and 0 < left <= MAX_FEE_SLACK_FRAC * fill.quantity:
-        more = replace(last.exits[-1], quantity=last.exits[-1].quantity + left)
+        exit_, fee_usd = last.exits[-1], accrued_fee(fill, costs)[1] * left / fill.quantity
+        more = replace(exit_, quantity=exit_.quantity + left, fee_usd=exit_.fee_usd + fee_usd)
         trades[last.trade_id] = replace(last, exits=(*last.exits[:-1], more))
         left = ZERO
     return touched, left

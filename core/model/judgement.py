@@ -15,6 +15,9 @@ from core.model.market import Asset, Quote
 from core.model.orders import Account, Order, OrderIntent, Position, Purpose
 from core.model.trades import Books
 
+PERSON = "person:"
+"""What the author of a mode begins with when it is no breaker."""
+
 
 class Mode(StrEnum):
     """ACTIVE: entries and exits. REDUCING: exits only. HALTED: nothing but the emergency endpoint."""
@@ -33,6 +36,10 @@ class ModeState:
     by: str
     at: datetime
     until: datetime | None = None
+
+    @property
+    def is_by_a_person(self) -> bool:
+        return self.by.startswith(PERSON)
 
 
 @dataclass(frozen=True, slots=True)

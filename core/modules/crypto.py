@@ -93,7 +93,8 @@ def fresh_quote(snapshot: Snapshot, symbol: str) -> Quote | Refusal:
 
 
 def _entry(snapshot: Snapshot, symbol: str, views: Sequence[Opinion]) -> Opportunity | Refusal:
-    if snapshot.position(symbol) is not None:
+    position = snapshot.position(symbol)
+    if position is not None and position.quantity * position.price >= snapshot.limits.risk.min_order_usd:
         return Refusal(symbol, "held", "already held; positions are not added to")
     if any(order.symbol == symbol and order.is_open for order in snapshot.orders):
         return Refusal(symbol, "open_order", "an order of this symbol is still open")
@@ -151,7 +152,11 @@ def _exit(snapshot: Snapshot, position: Position, views: Sequence[Opinion]) -> O
     smallest_usd = snapshot.limits.risk.min_order_usd
     if position.available_quantity * position.price < smallest_usd:
         return Refusal(position.symbol, "dust", f"worth less than ${smallest_usd}, which the broker does not sell")
-    trades = [trade for trade in snapshot.books.open_trades if trade.symbol == position.symbol]
+    trades = [
+        trade
+        for trade in snapshot.books.open_trades
+        if trade.symbol == position.symbol and trade.open_quantity * position.price >= smallest_usd
+    ]
     first = min(trades, key=lambda trade: trade.opened_at, default=None)
     quote = fresh_quote(snapshot, position.symbol)
     price = position.price if isinstance(quote, Refusal) else quote.bid

@@ -30,6 +30,7 @@ class CycleFacts:
     mode: Mode
     mode_by: str
     mode_reason: str
+    mode_at: datetime
     quotes: Mapping[str, tuple[Decimal, Decimal]]
     refusals: tuple[Refusal, ...]
     duration_ms: float
@@ -73,6 +74,7 @@ def _cycle(stored: Document) -> CycleFacts | None:
             mode=Mode(report["mode"]),
             mode_by=str(report["mode_by"]),
             mode_reason=str(report["mode_reason"]),
+            mode_at=datetime.fromisoformat(report["mode_at"]),
             quotes=_quotes(report["symbols"]),
             refusals=_refusals(report["symbols"]),
             duration_ms=(stored.data["finished_at"] - stored.data["started_at"]).total_seconds() * 1000,

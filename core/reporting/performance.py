@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import pairwise
 from statistics import median
 
-from core.model.judgement import Mode
+from core.model.judgement import PERSON, Mode
 from core.model.trades import ZERO, Trade
 from core.reporting.benchmark import BuyAndHold, buy_and_hold
 from core.reporting.history import CycleFacts, History
@@ -139,7 +139,7 @@ def performance(history: History, *, taker_fee_frac: Decimal) -> Performance:
         hold=buy_and_hold(cycles, taker_fee_frac=taker_fee_frac),
         refusals=refusal_figures(cycles),
         trips=tuple(change for change in changes if change.by.startswith("breaker:") and change.mode != Mode.ACTIVE),
-        resets=tuple(change for change in changes if change.by.startswith("person:") and change.mode is Mode.ACTIVE),
+        resets=tuple(change for change in changes if change.by.startswith(PERSON) and change.mode is Mode.ACTIVE),
         latency=Latency(
             median([cycle.duration_ms for cycle in cycles]),
             percentile([cycle.duration_ms for cycle in cycles], 0.95),
@@ -197,15 +197,12 @@ def refusal_figures(cycles: Sequence[CycleFacts]) -> tuple[RefusalFigures, ...]:
 
 
 def mode_changes(cycles: Sequence[CycleFacts]) -> tuple[ModeChange, ...]:
-    """Each trading mode that differs from the cycle's before, in mode, author or reason."""
+    """Each trading mode that was put in force since the cycle before."""
     return tuple(
         ModeChange(now.as_of, now.mode, now.mode_by, now.mode_reason)
         for before, now in pairwise((None, *cycles))
         if now is not None
-        and (
-            before is None
-            or (before.mode, before.mode_by, before.mode_reason) != (now.mode, now.mode_by, now.mode_reason)
-        )
+        and (before is None or (before.mode, before.mode_by, before.mode_at) != (now.mode, now.mode_by, now.mode_at))
     )
 
 

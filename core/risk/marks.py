@@ -16,6 +16,6 @@ def marked(marks: EquityMarks, equity_usd: Decimal, as_of: datetime, mode: ModeS
     if (day.year, day.month) != (marks.day.year, marks.day.month):
         marks = replace(marks, month_start_usd=equity_usd)
     marks = replace(marks, day=day)
-    if mode.mode is Mode.ACTIVE and mode.by.startswith("person:") and mode.at > marks.peak_since:
+    if mode.mode is Mode.ACTIVE and mode.is_by_a_person and mode.at > marks.peak_since:
         return replace(marks, peak_usd=equity_usd, peak_since=mode.at)
     return replace(marks, peak_usd=max(marks.peak_usd, equity_usd))

@@ -17,7 +17,7 @@ LARGE_MOVE = 2.0
 def score(features: Features) -> FloatArray:
     """Minus the mean of Bollinger, RSI, CCI, Williams %R and stochastic deviations, fading out as a trend shows.
 
-    A trend shows in ADX, or in a move of the last 60 bars that is large for their noise: after such a move "far from the
+    A trend shows in ADX, or in a move of the last 60 bars that is large for their noise: after it "far from the
     mean" is where prices are going, not where they come back from.
     """
     deviation = (

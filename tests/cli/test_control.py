@@ -70,7 +70,7 @@ def test_the_operator_waits_one_trading_day_before_a_reset() -> None:
 
     reset = reset_after_one_day(store, TRIPPED_AT + timedelta(days=1))
     assert reset is not None
-    assert (mode_of(store).mode, mode_of(store).by) == (Mode.ACTIVE, OPERATOR)
+    assert (mode_of(store).mode, mode_of(store).by) == (Mode.ACTIVE, f"person:{OPERATOR}")
     assert BREAKER.reason in mode_of(store).reason
 
 

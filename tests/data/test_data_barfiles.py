@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.data.barfiles import BarRow, bars_file, crypto_symbol, fault, read_description, write_files
+from cli.recordings.barfiles import BarRow, bars_file, crypto_symbol, fault, read_description, write_files
 
 MONDAY = datetime(2024, 3, 4, tzinfo=UTC)
 

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.data import data
-from core.data.slices import SLICES
+from cli.recordings.slices import SLICES
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -69,4 +69,4 @@ def test_importing_the_command_loads_none_of_the_heavy_libraries() -> None:
 
 
 def test_core_knows_nothing_of_the_terminal() -> None:
-    assert _loaded("core.data.fetch, core.data.record", ("click", "rich")) == "[]"
+    assert _loaded("cli.recordings.fetch, cli.recordings.record", ("click", "rich")) == "[]"

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.data import convert as converting
-from core.data.convert import aapl_intraday, convert, crypto_daily, crypto_hourly, option_chains, stocks_daily
-from core.data.slices import SLICES
+from cli.recordings import convert as converting
+from cli.recordings.convert import aapl_intraday, convert, crypto_daily, crypto_hourly, option_chains, stocks_daily
+from cli.recordings.slices import SLICES
 from tests.data.tiny_archives import BITSTAMP, BITSTAMP_HEADER, write_tar, write_wheel
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from core.data.barfiles import read_description
-from core.data.fetch import SliceState, data_dir, fetch, list_slices
-from core.data.package_file import Report
-from core.data.slices import CRYPTO_DAILY, SLICES, DataUnavailable, PackageFile, Slice
+from cli.recordings.barfiles import read_description
+from cli.recordings.fetch import SliceState, data_dir, fetch, list_slices
+from cli.recordings.package_file import Report
+from cli.recordings.slices import CRYPTO_DAILY, SLICES, DataUnavailable, PackageFile, Slice
 from tests.data.tiny_archives import BITSTAMP, Shelf, pinned_to, sha256_of, write_tar
 
 

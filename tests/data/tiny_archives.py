@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from core.data.package_file import Report
-from core.data.slices import PackageFile, Slice
+from cli.recordings.package_file import Report
+from cli.recordings.slices import PackageFile, Slice
 
 BITSTAMP_HEADER = (
     ",BTC:open,BTC:high,BTC:low,BTC:close,BTC:volume,ETH:open,ETH:high,ETH:low,ETH:close,ETH:volume,"

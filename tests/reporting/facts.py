@@ -30,6 +30,7 @@ def cycle(
     cash: str | None = None,
     *,
     mode: tuple[Mode, str, str] = (Mode.ACTIVE, "cronfolio", "first run"),
+    mode_at: datetime | None = None,
     quotes: Mapping[str, tuple[Decimal, Decimal]] | None = None,
     refusals: Sequence[Refusal] = (),
     duration_ms: float = 20.0,
@@ -42,6 +43,7 @@ def cycle(
         mode=mode[0],
         mode_by=mode[1],
         mode_reason=mode[2],
+        mode_at=day(number) if mode_at is None else mode_at,
         quotes={BTC: QUOTE} if quotes is None else quotes,
         refusals=tuple(refusals),
         duration_ms=duration_ms,
@@ -98,6 +100,7 @@ def receipt_write(number: int, **changes: Any) -> Write:
         "mode": "ACTIVE",
         "mode_by": "cronfolio",
         "mode_reason": "first run of this account",
+        "mode_at": day(0).isoformat(),
         "symbols": [
             {
                 "symbol": BTC,

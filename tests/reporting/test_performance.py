@@ -167,9 +167,10 @@ def test_trips_and_resets_are_counted_once_however_long_they_last() -> None:
     reset = (Mode.ACTIVE, "person:operator", "looked at it")
     lapsed = (Mode.ACTIVE, "breaker:daily_loss", "lapsed at 2024-01-06 00:00")
     daily = (Mode.REDUCING, "breaker:daily_loss", "down 2.10% since the last close")
-    modes = [tripped, tripped, reset, reset, daily, lapsed]
+    since = [(tripped, 1), (tripped, 1), (reset, 3), (reset, 3), (daily, 5), (lapsed, 6)]
 
-    run = figures([cycle(0, "1000"), *(cycle(n, "1000", mode=mode) for n, mode in enumerate(modes, start=1))])
+    seen = [cycle(n, "1000", mode=mode, mode_at=day(at)) for n, (mode, at) in enumerate(since, start=1)]
+    run = figures([cycle(0, "1000"), *seen])
 
     assert [(change.at, change.by) for change in run.trips] == [
         (day(1), "breaker:peak_drawdown"),

@@ -13,8 +13,8 @@ ROOT = Path(__file__).parents[2]
 CORE = ROOT / "core"
 JUDGEMENT = ("decide", "modules", "strategies", "risk", "safety", "model", "indicators", "units")
 WORLD = {"random", "secrets", "socket", "requests", "httpx", "urllib", "os", "pathlib", "time", "subprocess", "uuid"}
-ENVIRONMENT_READERS = {"app.py", "data/package_file.py", "state/firestore.py"}
-"""The composition root, and two adapters that hand the environment on to pip or look for the emulator's address."""
+ENVIRONMENT_READERS = {"app.py", "state/firestore.py"}
+"""The composition root, and the adapter that looks for the emulator's address."""
 
 IMPORT_ALL = """
 import importlib, pkgutil, sys

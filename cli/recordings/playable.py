@@ -9,10 +9,10 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from cli.recordings.barfiles import read_description
+from cli.recordings.fetch import SliceState, data_dir, fetch, list_slices
+from cli.recordings.slices import DataUnavailable
 from cli.scheduler import local_session
-from core.data.barfiles import read_description
-from core.data.fetch import SliceState, data_dir, fetch, list_slices
-from core.data.slices import DataUnavailable
 
 REQUEST_TIMEOUT_S = 30
 BAR_LENGTHS = {"1d": "one day", "1h": "one hour", "1m": "one minute"}

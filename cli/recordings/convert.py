@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from core.data.barfiles import BarRow, DataFile, bars_file, crypto_symbol
+from cli.recordings.barfiles import BarRow, DataFile, bars_file, crypto_symbol
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -8,7 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from core.data.barfiles import (
+from cli.recordings.barfiles import (
     BarRow,
     DataFile,
     bars_file,
@@ -18,7 +18,7 @@ from core.data.barfiles import (
     read_description,
     write_description,
 )
-from core.data.slices import CONVERTER_VERSION, NEW_YORK_OPEN, SPLITS_ONLY, DataUnavailable
+from cli.recordings.slices import CONVERTER_VERSION, NEW_YORK_OPEN, SPLITS_ONLY, DataUnavailable
 
 TIMEFRAMES = {"1m": timedelta(minutes=1), "1h": timedelta(hours=1), "1d": timedelta(days=1)}
 REQUEST_TIMEOUT_S = 30.0
