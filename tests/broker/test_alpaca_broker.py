@@ -1,0 +1,254 @@
+"""The broker adapter: what it asks, what it makes of the answers, and what it never does twice."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from core.broker import connection
+from core.broker.alpaca import ACTIVITIES_PAGE, ORDERS_PAGE, AlpacaBroker
+from core.errors import BadFacts, BrokerRefused, BrokerUnavailable
+from core.model.orders import OrderStatus, Side
+from tests.broker.scripted import Asked, scripted
+from tests.builders import intent
+
+NOON = datetime(2024, 4, 12, 12, tzinfo=UTC)
+
+
+def broker(url: str) -> AlpacaBroker:
+    return AlpacaBroker(url, key="key", secret="secret", crypto_symbols=["BTC/USD", "ETH/USD"])
+
+
+def order_json(number: int = 1, **changes: Any) -> dict[str, Any]:
+    return {
+        "id": f"order-{number}",
+        "client_order_id": f"client-{number}",
+        "symbol": "BTC/USD",
+        "asset_class": "crypto",
+        "side": "buy",
+        "type": "limit",
+        "status": "new",
+        "qty": "0.5",
+        "filled_qty": "0",
+        "filled_avg_price": None,
+        "limit_price": "40000.5",
+        "submitted_at": f"{NOON - timedelta(seconds=number):%Y-%m-%dT%H:%M:%S.123456Z}",
+    } | changes
+
+
+def fill_json(number: int) -> dict[str, Any]:
+    return {
+        "activity_type": "FILL",
+        "id": f"{number:04d}::fill",
+        "order_id": "order-1",
+        "symbol": "BTCUSD",
+        "side": "buy",
+        "qty": "0.001",
+        "price": "40000",
+        "transaction_time": "2024-04-12T12:00:00Z",
+    }
+
+
+def always(status: int, body: Any) -> Callable[[Asked], tuple[int, Any]]:
+    return lambda _asked: (status, body)
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+def test_a_read_is_repeated_and_an_order_never(status: int) -> None:
+    """I-07: an order is sent once; who is unsure looks it up."""
+    with scripted(always(status, {"message": "busy"})) as script:
+        with pytest.raises(BrokerUnavailable, match=str(status)):
+            broker(script.url).clock()
+        reads = len(script.asked)
+        with pytest.raises(BrokerUnavailable):
+            broker(script.url).submit(intent())
+
+    assert reads == 3
+    assert [asked.method for asked in script.asked[reads:]] == ["POST"]
+
+
+def test_silence_ends_in_a_time_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "READ_TIMEOUT_S", 0.05)
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+
+        with pytest.raises(BrokerUnavailable, match="no answer"):
+            broker(f"http://127.0.0.1:{deaf.getsockname()[1]}").submit(intent())
+
+
+@pytest.mark.parametrize("body", ["<html>maintenance</html>", '{"id": "order-1", "cli'])
+def test_an_answer_that_is_no_json_leaves_an_order_unsure(body: str) -> None:
+    with scripted(always(200, body)) as script, pytest.raises(BrokerUnavailable):
+        broker(script.url).submit(intent())
+
+
+def test_a_refusal_carries_status_and_code() -> None:
+    refusal = {"code": 40310000, "message": "insufficient balance"}
+    with scripted(always(403, refusal)) as script, pytest.raises(BrokerRefused, match="insufficient") as raised:
+        broker(script.url).submit(intent())
+
+    assert (raised.value.status, raised.value.code) == (403, 40310000)
+
+
+def test_an_order_goes_out_as_text_under_our_id() -> None:
+    """I-27: exact formats; no float touches a price."""
+    wanted = intent(quantity=Decimal("0.123456789"), limit_price=Decimal("40000.50"))
+    with scripted(always(200, order_json())) as script:
+        broker(script.url).submit(wanted)
+
+    body = script.asked[0].body
+    assert body["client_order_id"] == wanted.client_order_id
+    assert (body["qty"], body["limit_price"]) == ("0.123456789", "40000.5")
+
+
+def test_an_unknown_id_is_no_order_and_another_refusal_is_an_error() -> None:
+    with scripted(always(404, {"code": 40410000, "message": "order not found"})) as script:
+        assert broker(script.url).order_by_client_id("nobody") is None
+    with scripted(always(401, {"message": "unauthorized."})) as script, pytest.raises(BrokerRefused):
+        broker(script.url).order_by_client_id("nobody")
+
+
+def test_a_page_that_is_exactly_full_is_followed_by_another() -> None:
+    """A list cut at the page's end would lose an order, and with it a fill."""
+
+    def page(asked: Asked) -> tuple[int, Any]:
+        if "until" not in asked.params:
+            return 200, [order_json(number) for number in range(ORDERS_PAGE)]
+        return 200, [order_json(ORDERS_PAGE - 1), order_json(ORDERS_PAGE)]
+
+    with scripted(page) as script:
+        orders = broker(script.url).orders(since=NOON - timedelta(days=1))
+
+    assert len({order.order_id for order in orders}) == len(orders) == ORDERS_PAGE + 1
+    assert script.asked[0].params["after"] == "2024-04-11T11:59:59Z"
+
+
+def test_activities_are_read_to_the_last_page() -> None:
+    def page(asked: Asked) -> tuple[int, Any]:
+        first = 0 if "page_token" not in asked.params else int(asked.params["page_token"][:4]) + 1
+        return 200, [fill_json(number) for number in range(first, min(first + ACTIVITIES_PAGE, 150))]
+
+    with scripted(page) as script:
+        fills = broker(script.url).activities(since=NOON).fills
+
+    assert [fill.fill_id for fill in fills] == [f"{number:04d}::fill" for number in range(150)]
+    assert {fill.symbol for fill in fills} == {"BTC/USD"}
+
+
+def test_fees_in_coins_and_dollars_are_told_apart_from_a_shares_fee() -> None:
+    fees = [
+        {
+            "activity_type": "CFEE",
+            "id": "1::a",
+            "symbol": "BTCUSD",
+            "date": "2024-04-12",
+            "qty": "-0.00025",
+            "net_amount": "0",
+        },
+        {"activity_type": "FEE", "id": "2::b", "symbol": "ETHUSD", "date": "2024-04-12", "net_amount": "-1.25"},
+        {"activity_type": "FEE", "id": "3::c", "symbol": "AAPL", "date": "2024-04-12", "net_amount": "-0.02"},
+    ]
+    with scripted(always(200, fees)) as script:
+        posted = broker(script.url).activities(since=NOON).fees
+
+    assert [(fee.symbol, fee.side, fee.quantity, fee.amount_usd) for fee in posted] == [
+        ("BTC/USD", Side.BUY, Decimal("0.00025"), Decimal(0)),
+        ("ETH/USD", Side.SELL, Decimal(0), Decimal("1.25")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("pending_new", OrderStatus.ACCEPTED),
+        ("done_for_day", OrderStatus.ACCEPTED),
+        ("pending_cancel", OrderStatus.ACCEPTED),
+        ("replaced", OrderStatus.CANCELED),
+        ("a_status_of_tomorrow", OrderStatus.UNKNOWN),
+    ],
+)
+def test_every_status_is_understood_or_counts_as_live(theirs: str, ours: OrderStatus) -> None:
+    """I-07: a status we do not know is not taken for an end."""
+    with scripted(always(200, order_json(status=theirs))) as script:
+        order = broker(script.url).order_by_client_id("client-1")
+
+    assert order is not None
+    assert order.status is ours
+    assert order.is_open is (ours is not OrderStatus.CANCELED)
+
+
+@pytest.mark.parametrize("field", ["id", "filled_qty", "side", "submitted_at"])
+def test_an_order_without_a_needed_field_is_refused_by_its_name(field: str) -> None:
+    raw = {name: value for name, value in order_json().items() if name != field}
+    with scripted(always(200, raw)) as script, pytest.raises(BadFacts, match=field):
+        broker(script.url).order_by_client_id("client-1")
+
+
+def test_new_fields_and_missing_old_ones_do_not_matter() -> None:
+    """I-47: fields of a rule that no longer exists are neither needed nor read."""
+    account = {
+        "id": "account-1",
+        "status": "ACTIVE",
+        "cash": "1000",
+        "equity": "1500.5",
+        "last_equity": "1400",
+        "buying_power": "2000",
+        "non_marginable_buying_power": "1000",
+        "trading_blocked": False,
+        "account_blocked": False,
+        "trade_suspended_by_user": False,
+        "something_new": {"a": 1},
+    }
+    with scripted(always(200, account)) as script:
+        read = broker(script.url).account()
+
+    assert (read.equity_usd, read.is_trading_allowed) == (Decimal("1500.5"), True)
+
+
+def test_a_suspended_account_is_told_in_words() -> None:
+    account = dict.fromkeys(("cash", "equity", "last_equity", "buying_power", "non_marginable_buying_power"), "10")
+    flags = {"trading_blocked": False, "account_blocked": False, "trade_suspended_by_user": True}
+    with scripted(always(200, {"id": "a", "status": "ACTIVE", **account, **flags})) as script:
+        read = broker(script.url).account()
+
+    assert not read.is_trading_allowed
+    assert "trade_suspended_by_user" in read.restriction
+
+
+def test_times_are_aware_and_in_utc_whatever_zone_they_come_in() -> None:
+    """I-32: one clock."""
+    clock = {
+        "timestamp": "2024-07-01T09:30:00.5-04:00",
+        "is_open": True,
+        "next_open": "2024-07-02T09:30:00-04:00",
+        "next_close": "2024-07-01T16:00:00-04:00",
+    }
+    with scripted(always(200, clock)) as script:
+        read = broker(script.url).clock()
+
+    assert read.at == datetime(2024, 7, 1, 13, 30, 0, 500_000, tzinfo=UTC)
+    assert read.at.tzinfo is UTC
+
+
+def test_a_time_without_a_zone_is_refused() -> None:
+    """I-32: a naive time is no time."""
+    clock = {"timestamp": "2024-07-01T09:30:00", "is_open": True, "next_open": "x", "next_close": "x"}
+    with scripted(always(200, clock)) as script, pytest.raises(BadFacts, match="timestamp"):
+        broker(script.url).clock()
+
+
+def test_secrets_are_in_no_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """I-64: keys are sent as headers and shown nowhere."""
+    client = AlpacaBroker("http://127.0.0.1:9", key="AKEY-VISIBLE", secret="ASECRET-VISIBLE", crypto_symbols=[])
+
+    with pytest.raises(BrokerUnavailable) as raised:
+        client.submit(intent())
+
+    told = f"{raised.value!r} {raised.value} {client!r} {vars(client)!r} {capsys.readouterr()}"
+    assert "VISIBLE" not in told

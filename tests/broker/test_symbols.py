@@ -1,0 +1,24 @@
+"""One canonical symbol and two converters."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.broker.symbols import canonical_crypto, joined_crypto
+from core.settings import load
+
+KEYS = {"ALPACA_PAPER_API_KEY": "k", "ALPACA_PAPER_SECRET_KEY": "s", "CRONFOLIO_STATE": "sqlite:///x"}
+
+
+@pytest.mark.parametrize("symbol", [*load(KEYS).crypto_symbols, "USDT/USD", "ETH/BTC", "AAVE/USDT", "MATIC/USDC"])
+def test_every_symbol_survives_the_round_trip(symbol: str) -> None:
+    """I-30: positions say BTCUSD, orders and data BTC/USD."""
+    assert canonical_crypto(joined_crypto(symbol)) == symbol
+    assert canonical_crypto(symbol) == symbol
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "USD", ""])
+def test_what_is_no_pair_is_refused(symbol: str) -> None:
+    """W-39: only what the broker calls crypto comes here, and then it must look like it."""
+    with pytest.raises(ValueError, match="no crypto pair"):
+        canonical_crypto(symbol)
