@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import click
 from rich.console import Console
@@ -19,7 +18,6 @@ from cli.words import wide_console
 from core.schedules import CRYPTO_CYCLE, next_run
 from core.settings import InvalidSettings, load
 
-LIVE_HOSTS = ("api.alpaca.markets",)
 KEYS = ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY")
 
 
@@ -53,12 +51,6 @@ def paper_settings(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     if missing:
         raise click.ClickException(
             f"{' and '.join(missing)} not set; put your paper keys there, or try `cronfolio demo`, which needs none"
-        )
-    host = (urlsplit(environ.get("ALPACA_BASE_URL", "")).hostname or "").rstrip(".").lower()
-    if host in LIVE_HOSTS:
-        raise click.ClickException(
-            f"ALPACA_BASE_URL is {environ['ALPACA_BASE_URL']}, a real-money account, and Cronfolio trades paper only "
-            "for now; unset it or use https://paper-api.alpaca.markets"
         )
     state = environ.get("CRONFOLIO_STATE") or RUN_STATE
     env = {**environ, "CRONFOLIO_STATE": absolute_state(state)}

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -31,11 +32,17 @@ CRYPTO_SESSIONS = (
     "europe 8-16 1.0 breakout momentum mean_reversion; "
     "us 16-24 1.0 mean_reversion momentum breakout"
 )
+PAPER_HOST = "paper-api.alpaca.markets"
+LIVE_HOST = "api.alpaca.markets"
 KNOWN_STRATEGIES = ("momentum", "breakout", "mean_reversion")
 
 
 class InvalidSettings(CronfolioError):
     """Settings that cannot be used; the message lists every problem with its variable."""
+
+
+def _host(url: str) -> str:
+    return (urlsplit(url).hostname or "").rstrip(".")
 
 
 def _listed(value: Any) -> Any:
@@ -136,6 +143,11 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _fits_together(self) -> Settings:
         problems = []
+        if _host(self.alpaca_base_url) == LIVE_HOST:
+            problems.append(
+                f"ALPACA_BASE_URL is {LIVE_HOST}, a real-money account, and Cronfolio trades paper only for now; "
+                f"unset it or use https://{PAPER_HOST}"
+            )
         if self.daily_loss_halt_frac < self.daily_loss_reducing_frac:
             problems.append("DAILY_LOSS_HALT_FRAC is below DAILY_LOSS_REDUCING_FRAC")
         if self.cronfolio_state == "firestore" and not self.google_cloud_project:
@@ -147,6 +159,11 @@ class Settings(BaseModel):
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def origin(self) -> str:
+        """Where the figures come from: `paper`, or `replay` for a venue of our own."""
+        return "paper" if _host(self.alpaca_base_url) == PAPER_HOST else "replay"
 
     @property
     def limits(self) -> Limits:

@@ -56,6 +56,7 @@ def receipt(
         ],
         "trades_closed": [_closed(trade) for trade in closed.values()],
         "notes": [note for settlement in settlements for note in settlement.notes],
+        "origin": settings.origin,
         "revision": settings.k_revision,
         "config_version": settings.config_version,
     }

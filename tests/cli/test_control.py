@@ -42,6 +42,7 @@ def mode_of(store: SqliteStore) -> ModeState:
 def test_a_person_changes_the_mode_and_is_told_what_is_in_force(
     tmp_path: Path, command: list[str], mode: Mode, meaning: str
 ) -> None:
+    """I-68: one command halts, one resumes."""
     store = store_in(BREAKER, tmp_path / "state.db")
     more = ["--state", f"sqlite:///{tmp_path}/state.db", "--reason", "looked at it", "--name", "ann"]
 

@@ -85,6 +85,7 @@ def test_the_proof_is_the_last_word_everywhere() -> None:
 
 
 def test_a_stored_run_has_no_proof_and_makes_no_claim_of_one() -> None:
+    """I-31, I-67: what is not known is not shown."""
     page = report_page(run_of(1), Surroundings("from a store"))
 
     assert page.proof is None

@@ -62,6 +62,7 @@ def finished_demo(recording: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 def test_a_demo_trades_reports_and_ends_with_the_proof(finished_demo: tuple[str, Path]) -> None:
+    """I-03, I-53, I-55: every entry point starts as it is deployed, and the books equal the ledger."""
     shown, out = finished_demo
 
     assert "n = 41 cycles, 2024-04-10 to 2024-05-20" in shown

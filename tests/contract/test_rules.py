@@ -87,6 +87,7 @@ def statuses(address: FirestoreAddress, collection: str, headers: dict[str, str]
 @pytest.mark.parametrize("collection", COLLECTIONS)
 @pytest.mark.parametrize("caller", ["nobody", "forged administrator"])
 def test_no_client_reads_or_writes(guarded: FirestoreAddress, collection: str, caller: str) -> None:
+    """I-65: the store is closed to every client."""
     headers = {} if caller == "nobody" else {"Authorization": f"Bearer {forged_token(guarded.project)}"}
 
     answers = statuses(guarded, collection, headers)

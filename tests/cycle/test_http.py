@@ -99,11 +99,13 @@ def test_a_local_token_is_demanded_and_checked(
 
 
 def test_the_receipt_says_what_was_seen_refused_and_done(stand: Stand, functions: Client) -> None:
-    """I-66: one record a symbol."""
+    """I-08, I-61, I-66: one record a symbol, with where it comes from, its revision and its configuration."""
     receipt = answer(post(functions))
 
     by_symbol = {entry["symbol"]: entry for entry in receipt["symbols"]}
     assert receipt["outcome"] == "done"
+    assert (receipt["origin"], receipt["revision"]) == ("replay", "local")
+    assert receipt["config_version"] == instance().settings.config_version
     assert by_symbol["BTC/USD"]["done"][0].startswith("sell 0.")
     assert "stop" in by_symbol["BTC/USD"]["done"][0]
     assert by_symbol["ETH/USD"]["done"][0].startswith("buy ")
@@ -170,7 +172,7 @@ def test_an_order_whose_answer_is_lost_is_found_or_sent_once(stand: Stand, funct
 
 
 def test_an_order_the_broker_refuses_is_reported_and_not_repeated(stand: Stand, functions: Client) -> None:
-    """I-05, I-06: a rejection surfaces as a failure."""
+    """I-05, I-06, I-37: a rejection surfaces as a failure."""
     stand.fault(method="POST", path="/v2/orders", times=1, action="reject:40310000")
 
     receipt = answer(post(functions))

@@ -22,6 +22,7 @@ def figures(cycles: Sequence[CycleFacts], trades: Sequence[Trade] = ()) -> Perfo
 
 
 def test_a_run_without_trades_claims_nothing() -> None:
+    """I-10, I-31, I-67: no figure without trades to rest on."""
     run = figures([cycle(0, "1000")])
 
     assert (run.cycles, run.return_frac) == (1, ZERO)

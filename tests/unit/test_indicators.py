@@ -172,7 +172,7 @@ REFERENCES: dict[str, Callable[[Bars], float]] = {
 @pytest.mark.parametrize("name", list(REFERENCES))
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_feature_agrees_with_its_definition(name: str, seed: int) -> None:
-    """I-33: golden values from an independent source for every indicator."""
+    """I-33, I-57: golden values from an independent source for every indicator."""
     known = random_bars(seed)
 
     assert features(known)[name][0, -1] == pytest.approx(REFERENCES[name](known), rel=1e-6, abs=1e-9)

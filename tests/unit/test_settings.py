@@ -39,6 +39,19 @@ def test_defaults_are_the_documented_limits() -> None:
     assert limits.signals == SignalRules()
 
 
+@pytest.mark.parametrize(
+    "url", ["https://api.alpaca.markets", "https://API.alpaca.markets./v2", "https://api.alpaca.markets:443"]
+)
+def test_real_money_is_refused_however_it_is_spelled(url: str) -> None:
+    assert "real-money account" in problems(ALPACA_BASE_URL=url)
+
+
+def test_origin_tells_paper_from_replay() -> None:
+    """I-08: figures of a replay are never taken for a paper account's."""
+    assert loaded().origin == "paper"
+    assert loaded(ALPACA_BASE_URL="http://127.0.0.1:9100").origin == "replay"
+
+
 def test_default_universe_is_nine_coins_on_daily_bars() -> None:
     settings = loaded()
 

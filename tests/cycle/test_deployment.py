@@ -1,0 +1,46 @@
+"""The deployment manifest, discovered as `firebase deploy` discovers it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.cycle.claim import LEASE_LENGTH
+
+FUNCTIONS = Path(__file__).parents[2] / "functions"
+DISCOVERY = """
+import json, yaml
+from firebase_functions.private import serving
+print(json.dumps(yaml.safe_load(serving.functions_as_yaml(serving.get_functions()))))
+"""
+
+
+@pytest.fixture(scope="module")
+def manifest() -> dict[str, Any]:
+    """What the command line tool reads, without credentials and from the functions' folder alone."""
+    environ = {"FIREBASE_CONFIG": '{"projectId":"demo-x"}', "GCLOUD_PROJECT": "demo-x", "PATH": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", DISCOVERY], cwd=FUNCTIONS, env=environ, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    answer: dict[str, Any] = json.loads(done.stdout)
+    return answer
+
+
+def test_every_function_is_private_bounded_and_alone(manifest: dict[str, Any]) -> None:
+    """I-53, I-65: importing needs no world; the platform refuses strangers and runs one at a time."""
+    assert list(manifest["endpoints"]) == ["crypto_cycle"]
+    function = manifest["endpoints"]["crypto_cycle"]
+
+    assert function["httpsTrigger"] == {"invoker": ["private"]}
+    assert (function["concurrency"], function["maxInstances"]) == (1, 1)
+    assert function["timeoutSeconds"] < LEASE_LENGTH.total_seconds()
+    assert {secret["key"] for secret in function["secretEnvironmentVariables"]} == {
+        "ALPACA_PAPER_API_KEY",
+        "ALPACA_PAPER_SECRET_KEY",
+    }
