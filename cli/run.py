@@ -12,10 +12,10 @@ import click
 from rich.console import Console
 
 from cli.processes import StackFailed, end_children_on_sigterm, functions
-from cli.scheduler import Delivery, DeliveryFailed, Scheduler
+from cli.scheduler import Delivery, DeliveryFailed, Scheduler, next_run
 from cli.state import RUN_STATE, absolute_state, run_folder
 from cli.words import wide_console
-from core.schedules import CRYPTO_CYCLE, next_run
+from core.schedules import CRYPTO_CYCLE
 from core.settings import InvalidSettings, load
 
 KEYS = ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY")

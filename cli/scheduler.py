@@ -7,9 +7,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import click
 import requests
+from cronsim import CronSim, CronSimError
 
 from core.schedules import Job
 
@@ -122,3 +124,12 @@ def local_session() -> requests.Session:
     session = requests.Session()
     session.trust_env = False
     return session
+
+
+def next_run(job: Job, after: datetime) -> datetime:
+    """The first minute later than `after` at which the job is due, in UTC; ValueError for an impossible schedule."""
+    try:
+        due: datetime = next(CronSim(job.cron, after.astimezone(ZoneInfo(job.time_zone))))
+    except CronSimError as error:
+        raise ValueError(f"{job.name}: {job.cron!r} cannot be read: {error}; correct the schedule") from error
+    return due.astimezone(UTC)

@@ -10,16 +10,15 @@ lease outlives the function's timeout, so a run that lost it is a run the platfo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from core.control import MODE_PATH, mode_of, mode_write
 from core.cycle.world import CycleRequest
 from core.documents import SCHEMA_VERSION, document, parsed
-from core.errors import BadFacts, Conflict, LeaseLost
-from core.model.judgement import Decision, ModeState
+from core.errors import BadFacts, Conflict
+from core.model.judgement import ModeState
 from core.model.orders import Account
 from core.model.trades import Books
 from core.ports import Absent, AtVersion, Document, Store, Write
@@ -140,68 +139,6 @@ def claim(
     return finished(current) or _busy(current, now) or Busy("another run", request.cycle_id, now)
 
 
-def held_mode(store: Store, held: Claim, now: datetime) -> ModeState:
-    """The mode as it is at this moment; `LeaseLost` if the lease is no longer this run's. Called before every order."""
-    mode, lease = store.read([MODE_PATH, LEASE_PATH])
-    holder = None if lease is None else parsed(Lease, lease)
-    if holder is None or (holder.owner, holder.token) != (held.owner, held.token):
-        raise LeaseLost(f"run {held.owner} lost the account's lease before an order; nothing more was sent")
-    return mode_of(mode, is_first_run=False, as_of=now)
-
-
-def save_plan(
-    store: Store, held: Claim, decision: Decision, snapshot_blob: str, books: Books, writes: Sequence[Write]
-) -> Claim:
-    """Write the plan, the books that know its orders, and the order documents in one commit, before any order.
-
-    `LeaseLost` if anybody else wrote the cycle or the books first.
-    """
-    plan = {
-        "client_order_ids": [intent.client_order_id for intent in decision.intents],
-        "cancel_order_ids": list(decision.cancel_order_ids),
-        "intents": [f"{intent.purpose} {intent.symbol}: {intent.reason}" for intent in decision.intents],
-    }
-    cycle = {**held.cycle, "state": "planned", "plan": plan, "snapshot_blob": snapshot_blob}
-    batch = [
-        Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
-        Write(BOOKS_PATH, books_document(books), _as_version(held.books_version)),
-        *writes,
-    ]
-    try:
-        versions = store.commit(batch)
-    except Conflict as conflict:
-        raise LeaseLost(f"another run wrote first: {conflict}; this run sends nothing") from conflict
-    return replace(held, cycle=cycle, cycle_version=versions[0], books=books, books_version=versions[1])
-
-
-def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writes: list[Write], now: datetime) -> None:
-    """Store the report, mark the cycle done and free the lease, all in one commit.
-
-    Unchanged books are not rewritten, so an idle cycle writes two documents.
-    """
-    cycle = {**held.cycle, "state": "done", "finished_at": now, "report": report}
-    batch = [
-        Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
-        Write(LEASE_PATH, _freed(held), AtVersion(held.lease_version)),
-        *writes,
-    ]
-    if held.books != books:
-        batch.append(Write(BOOKS_PATH, books_document(books), _as_version(held.books_version)))
-    try:
-        store.commit(batch)
-    except Conflict as conflict:
-        raise LeaseLost(f"another run wrote first: {conflict}; this run's report is not stored") from conflict
-
-
-def release(store: Store, held: Claim) -> None:
-    """Free the lease after a run that could not finish, so that the next delivery need not wait for it to end."""
-    store.commit([Write(LEASE_PATH, _freed(held), AtVersion(held.lease_version))])
-
-
-def books_document(books: Books) -> dict[str, Any]:
-    return document(books, account_id=books.account_id)
-
-
 def _busy(stored: Stored, now: datetime) -> Busy | None:
     if stored.lease is None:
         return None
@@ -255,7 +192,7 @@ def _take(
         "revision": revision,
     }
     cycle_path = f"cycles/{request.cycle_id}"
-    lease = _lease(owner, token, cycle, now + LEASE_LENGTH)
+    lease = lease_document(owner, token, cycle, now + LEASE_LENGTH)
     batch = [
         Write(cycle_path, cycle, _as_read(stored.cycle)),
         Write(LEASE_PATH, lease, _as_read(stored.lease)),
@@ -280,19 +217,10 @@ def _take(
     )
 
 
-def _lease(owner: str, token: int, cycle: dict[str, Any], expires_at: datetime) -> dict[str, Any]:
+def lease_document(owner: str, token: int, cycle: dict[str, Any], expires_at: datetime) -> dict[str, Any]:
     lease = Lease(owner, token, cycle["cycle_id"], expires_at)
     return document(lease, account_id=cycle["account_id"])
 
 
-def _freed(held: Claim) -> dict[str, Any]:
-    """The lease as one that ended when it began: free for whoever reads the broker's clock from then on."""
-    return _lease(held.owner, held.token, held.cycle, held.claimed_at)
-
-
 def _as_read(stored: Document | None) -> Absent | AtVersion:
-    return _as_version(None if stored is None else stored.version)
-
-
-def _as_version(version: str | None) -> Absent | AtVersion:
-    return Absent() if version is None else AtVersion(version)
+    return Absent() if stored is None else AtVersion(stored.version)

@@ -11,6 +11,7 @@ import structlog
 
 from core.control import trip
 from core.cycle import claim as claiming
+from core.cycle import progress
 from core.cycle.evidence import save_evidence
 from core.cycle.look import BrokerFacts, broker_facts, market_facts
 from core.cycle.receipt import receipt
@@ -93,7 +94,7 @@ def _claimed_cycle(
                 blob = save_evidence(world.blobs, snapshot)
                 plan = planned(decision, request.cycle_id, as_of)
                 books = replace(with_records(books, plan), unfinished_cycle_id=request.cycle_id)
-                held = claiming.save_plan(
+                held = progress.save_plan(
                     world.store, held, decision, blob, books, documents((past,), plan, held, as_of)
                 )
     with world.timed("act"):
@@ -107,7 +108,7 @@ def _claimed_cycle(
         sent = (*lost, *records)
         report = receipt(world.settings, request, facts, mode, decision, (past, present), sent, books)
         changed = documents((past, present), sent, held, as_of)
-        claiming.finish(world.store, held, report, books, [*writes, *changed], now())
+        progress.finish(world.store, held, report, books, [*writes, *changed], now())
     log.info("cycle_done", cycle_id=request.cycle_id, orders=len(records), equity_usd=str(held.account.equity_usd))
     return report
 
@@ -138,7 +139,7 @@ def _act(
         broker=world.broker,
         known={order.client_order_id: order for order in facts.orders},
         resumed=held.resumed,
-        guard=lambda: claiming.held_mode(world.store, held, now()),
+        guard=lambda: progress.held_mode(world.store, held, now()),
         now=now,
     )
 
@@ -178,6 +179,6 @@ def _running_clock(world: World, broker_time: datetime) -> Now:
 def _release(world: World, held: claiming.Claim) -> None:
     """Let the next delivery start at once; if even that fails, it starts when the lease ends."""
     try:
-        claiming.release(world.store, held)
+        progress.release(world.store, held)
     except (Unsure, Conflict) as error:
         log.warning("lease_not_released", cycle_id=held.cycle["cycle_id"], owner=held.owner, error=str(error))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from core.broker import wire
-from core.cycle import claim
+from core.cycle import claim, progress
 from core.cycle.claim import LEASE_LENGTH
 from tests.cycle.conftest import EVE, NewStand
 from tests.cycle.delivery import deliver
@@ -118,8 +118,10 @@ def test_the_proof_fails_without_the_lease(
 ) -> None:
     """With the lease and its fencing taken out, the interruption above doubles the entry: the proof can fail."""
     monkeypatch.setattr(claim, "_busy", lambda *_: None)
-    monkeypatch.setattr(claim, "held_mode", lambda _store, held, _now: held.mode)
-    monkeypatch.setattr(claim, "_as_version", lambda _version: None)
+    monkeypatch.setattr(progress, "held_mode", lambda _store, held, _now: held.mode)
+    for module in (claim, progress):
+        monkeypatch.setattr(module, "AtVersion", lambda _version: None)
+        monkeypatch.setattr(module, "Absent", lambda: None)
     with crowded() as stand:
         at = outside_calls.index("data.market")
         fault = Fault(at, Harm.INTERRUPTED, interruption=partial(deliver, stand.environ, "crypto_cycle-manual-x"))
