@@ -30,9 +30,7 @@ class Instance:
         self.settings = settings
         self.store = open_store(settings.cronfolio_state, project=settings.google_cloud_project)
         self.blobs = open_blobs(settings)
-        self.broker = AlpacaBroker(
-            settings.alpaca_base_url, key=key, secret=secret, crypto_symbols=settings.crypto_symbols
-        )
+        self.broker = AlpacaBroker(settings.alpaca_base_url, key=key, secret=secret)
         self.alpaca_data = AlpacaData(settings.alpaca_data_url, key=key, secret=secret)
         self.data = WarmMarket(self.alpaca_data)
 

@@ -6,8 +6,8 @@ from dataclasses import replace
 from decimal import Decimal
 
 from core.execution.drift import position_drift
-from core.model.judgement import Decision, Mode, ModeState, Opportunity, Refusal, Snapshot, Target
-from core.model.orders import OrderIntent, Side
+from core.model.judgement import HELD_FOR_ORDERS, Decision, Mode, ModeState, Opportunity, Refusal, Snapshot, Target
+from core.model.orders import OrderIntent, OrderType, Side
 from core.modules.module import AssetModule
 from core.risk.drawdown import drawdown_frac, size_factor
 from core.risk.exposure import Exposure, exposure, has_unpriced_buy, reserve
@@ -26,10 +26,20 @@ def decide(snapshot: Snapshot, module: AssetModule) -> Decision:
     opening, refusals = _entries(ideas, snapshot, module, breaker or snapshot.mode)
     return Decision(
         intents=(*closing, *opening),
-        cancel_order_ids=_opposite_orders(closing, snapshot),
+        cancel_order_ids=_in_the_way(closing, exit_refusals, snapshot),
         refusals=(*exit_refusals, *entry_refusals, *refusals),
         views=module.views(snapshot),
         breaker=breaker,
+    )
+
+
+def without_entries(decision: Decision, rule: str, reason: str) -> Decision:
+    """The same decision with every entry refused for this reason."""
+    entries = [intent for intent in decision.intents if intent.purpose.opens_risk]
+    return replace(
+        decision,
+        intents=tuple(intent for intent in decision.intents if not intent.purpose.opens_risk),
+        refusals=(*decision.refusals, *(Refusal(intent.symbol, rule, reason) for intent in entries)),
     )
 
 
@@ -41,7 +51,7 @@ def _entries(
     refusals: list[Refusal] = []
     used = exposure(snapshot.account, snapshot.positions, snapshot.orders)
     room = _room(snapshot, module)
-    now = _circumstances(snapshot, mode)
+    now = _circumstances(snapshot, module, mode)
     for idea in ideas:
         target = _sized(idea, snapshot, used, room)
         if isinstance(target, Refusal):
@@ -72,14 +82,14 @@ def _room(snapshot: Snapshot, module: AssetModule) -> Room:
     return Room(equity, share, reason, size_factor(drawdown_frac(equity, snapshot.books.marks.peak_usd)))
 
 
-def _circumstances(snapshot: Snapshot, mode: ModeState) -> Circumstances:
+def _circumstances(snapshot: Snapshot, module: AssetModule, mode: ModeState) -> Circumstances:
     return Circumstances(
         as_of=snapshot.as_of,
         mode=mode,
         sent=sent_orders(snapshot.orders),
         daily_change_frac=_daily_change_frac(snapshot),
         drawdown_frac=drawdown_frac(snapshot.account.equity_usd, snapshot.books.marks.peak_usd),
-        position_drift=position_drift(snapshot),
+        position_drift=position_drift(snapshot, module.asset_class),
         rejected_at=snapshot.books.rejected_at,
         limits=snapshot.limits.safety,
     )
@@ -107,13 +117,19 @@ def _daily_change_frac(snapshot: Snapshot) -> Decimal | None:
     return snapshot.account.equity_usd / snapshot.account.last_equity_usd - 1
 
 
-def _opposite_orders(closing: tuple[OrderIntent, ...], snapshot: Snapshot) -> tuple[str, ...]:
-    """Open buys of what is about to be sold: the broker would refuse the sale as a wash trade."""
-    symbols = {intent.symbol for intent in closing}
+def _in_the_way(closing: tuple[OrderIntent, ...], refusals: tuple[Refusal, ...], snapshot: Snapshot) -> tuple[str, ...]:
+    """Orders to cancel for an exit's sake: open buys of what is sold, which would make the sale a wash trade, and
+    waiting sells that hold the coins of an exit. A market sell is on its way out and stays."""
+    sold = {intent.symbol for intent in closing}
+    held = {refusal.symbol for refusal in refusals if refusal.rule == HELD_FOR_ORDERS}
     return tuple(
         order.order_id
         for order in snapshot.orders
-        if order.is_open and order.side is Side.BUY and order.symbol in symbols
+        if order.is_open
+        and (
+            (order.side is Side.BUY and order.symbol in sold | held)
+            or (order.side is Side.SELL and order.symbol in held and order.order_type is not OrderType.MARKET)
+        )
     )
 
 

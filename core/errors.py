@@ -2,7 +2,6 @@
 
     CronfolioError
     ├── BadRequest          the caller must change the request               -> HTTP 400
-    ├── NotAllowed          authentication or permission failed              -> HTTP 401/403
     ├── Unsure              an outside call gave no answer; come back later  -> HTTP 503
     │   ├── BrokerUnavailable    the broker did not answer, or answered 5xx/429
     │   ├── StoreUnavailable     the state store did not answer
@@ -23,10 +22,6 @@ class CronfolioError(Exception):
 
 class BadRequest(CronfolioError):
     """The request cannot be served as it stands; the message says what to change."""
-
-
-class NotAllowed(CronfolioError):
-    """The caller may not do this."""
 
 
 class Unsure(CronfolioError):

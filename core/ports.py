@@ -87,7 +87,10 @@ class Broker(Protocol):
     def positions(self) -> tuple[Position, ...]: ...
 
     def orders(self, *, since: datetime) -> tuple[Order, ...]:
-        """Every order that is open, or was submitted at or after `since`, newest first."""
+        """Every order submitted at or after `since`, and older ones among the newest hundred; newest first.
+
+        So an order that has been resting for days is seen, unless a hundred came after it.
+        """
         ...
 
     def order_by_client_id(self, client_order_id: str) -> Order | None: ...
@@ -102,7 +105,7 @@ class Broker(Protocol):
         """Fills and posted fees at or after `since`, oldest first, all pages."""
         ...
 
-    def assets(self, asset_class: AssetClass) -> tuple[Asset, ...]: ...
+    def assets(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Asset, ...]: ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)

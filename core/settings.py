@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
@@ -34,6 +35,7 @@ CRYPTO_SESSIONS = (
 )
 PAPER_HOST = "paper-api.alpaca.markets"
 LIVE_HOST = "api.alpaca.markets"
+DOLLAR_PAIR = re.compile(r"[A-Z0-9]{1,15}/USD")
 KNOWN_STRATEGIES = ("momentum", "breakout", "mean_reversion")
 
 
@@ -68,9 +70,11 @@ def _sessions(value: Any) -> Any:
 
 
 def _pairs(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = [symbol for symbol in symbols if symbol.count("/") != 1 or symbol != symbol.upper()]
+    wrong = [symbol for symbol in symbols if not DOLLAR_PAIR.fullmatch(symbol)]
     if wrong:
-        raise ValueError(f"{', '.join(wrong)} is not of the form BTC/USD")
+        raise ValueError(f"{', '.join(wrong)} is not of the form BTC/USD; only pairs quoted in dollars can be sized")
+    if len(set(symbols)) != len(symbols):
+        raise ValueError("a pair is named twice")
     return symbols
 
 
@@ -177,6 +181,7 @@ class Settings(BaseModel):
                 max_positions=self.max_positions,
             ),
             safety=SafetyLimits(
+                are_entries_enabled=self.crypto_trading,
                 symbol_cooldown_minutes=self.symbol_cooldown_minutes,
                 max_symbol_trades_per_hour=self.max_symbol_trades_per_hour,
                 max_entries_per_5_minutes=self.max_entries_per_5_minutes,

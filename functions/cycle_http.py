@@ -18,7 +18,7 @@ from core import logs
 from core.app import instance
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest
-from core.errors import BadRequest, CronfolioError, NotAllowed, Unsure
+from core.errors import BadRequest, CronfolioError, Unsure
 from core.settings import InvalidSettings
 
 SCHEDULE_TIME_HEADER = "X-CloudScheduler-ScheduleTime"
@@ -32,7 +32,7 @@ log = structlog.get_logger()
 def cycle_response(request: Request, *, job: str, module: str) -> Response:
     """Run one cycle of `module` for a POST to the function's root, and answer its receipt.
 
-    200: done, replayed, busy, disabled or a dry run. 400, 401, 403, 404, 405: nothing was done. 503: unsure, deliver
+    200: done, replayed, superseded, busy or a dry run. 400, 401, 403, 404, 405: nothing was done. 503: unsure, deliver
     again. 500: a fault that a person must look at; the scheduler comes back anyway.
     """
     refusal = _refused(request)
@@ -42,14 +42,10 @@ def cycle_response(request: Request, *, job: str, module: str) -> Response:
         cycle = _cycle_request(request, job, module)
         world = instance().world()
         logs.configure(world.settings.log_level)
-        if module == "crypto" and not world.settings.crypto_trading:
-            return _json(200, {"outcome": "disabled", "cycle_id": cycle.cycle_id, "reason": "CRYPTO_TRADING is false"})
         with structlog.contextvars.bound_contextvars(cycle_id=cycle.cycle_id, owner=world.owner):
             return _json(200, run_cycle(world, cycle))
     except BadRequest as error:
         return _json(400, {"error": str(error)})
-    except NotAllowed as error:
-        return _json(403, {"error": str(error)})
     except Unsure as error:
         log.warning("cycle_unsure", error=str(error))
         return _json(503, {"error": str(error), "next_step": "deliver the same request again; it resumes"})

@@ -63,7 +63,6 @@ def asset(symbol: str = BTC, **changes: Any) -> Asset:
         symbol=symbol,
         asset_class=AssetClass.CRYPTO,
         tradable=True,
-        fractionable=True,
         min_order_quantity=usd("0.0001"),
         quantity_increment=COIN_STEP,
         price_increment=usd("0.01"),
@@ -141,7 +140,6 @@ def order(of: OrderIntent | None = None, filled: str = "0", **changes: Any) -> O
         status=OrderStatus.FILLED if done else OrderStatus.ACCEPTED,
         quantity=meant.quantity,
         filled_quantity=usd(filled),
-        filled_average_price=meant.reference_price if usd(filled) else None,
         limit_price=meant.limit_price,
         submitted_at=AS_OF,
     )

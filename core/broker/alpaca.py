@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
+
+import structlog
 
 from core.broker import wire
 from core.broker.connection import AlpacaConnection
-from core.broker.symbols import joined_crypto
 from core.errors import BadFacts, BrokerRefused
 from core.model.market import Asset, AssetClass, Clock
 from core.model.orders import Account, Activities, Order, OrderIntent, Position
 
-ORDERS_PAGE = 500
+log = structlog.get_logger()
+
+Parsed = TypeVar("Parsed")
+
+ORDERS_PAGE = 100
 ACTIVITIES_PAGE = 100
 NOT_FOUND, UNPROCESSABLE = 404, 422
+NO_SUCH_ORDER = (404, 40410000)
 ONE_SECOND = timedelta(seconds=1)
 
 
 class AlpacaBroker:
-    """Alpaca's account. Activities carry no asset class; `crypto_symbols` (canonical) tell which are coins."""
+    """Alpaca's account. What is not ours and cannot be read is left out with a warning: it must not stop our exits."""
 
-    def __init__(self, base_url: str, *, key: str, secret: str, crypto_symbols: Sequence[str]) -> None:
+    def __init__(self, base_url: str, *, key: str, secret: str) -> None:
         self._connection = AlpacaConnection(base_url, "v2", key=key, secret=secret)
-        self._crypto = {joined_crypto(symbol): symbol for symbol in crypto_symbols}
 
     @property
     def calls(self) -> Counter[str]:
@@ -38,23 +43,18 @@ class AlpacaBroker:
         return wire.account(self._connection.get("/account"))
 
     def positions(self) -> tuple[Position, ...]:
-        return tuple(wire.position(raw) for raw in _listed(self._connection.get("/positions"), "positions"))
+        return _readable(wire.position, _listed(self._connection.get("/positions"), "positions"))
 
     def orders(self, *, since: datetime) -> tuple[Order, ...]:
         found: dict[str, Order] = {}
         until = None
         while True:
-            params = {
-                "status": "all",
-                "limit": ORDERS_PAGE,
-                "direction": "desc",
-                "after": _rfc3339(since - ONE_SECOND),
-            }
+            params: dict[str, Any] = {"status": "all", "limit": ORDERS_PAGE, "direction": "desc"}
             page = _listed(self._connection.get("/orders", params | ({"until": until} if until else {})), "orders")
-            orders = [wire.order(raw) for raw in page]
+            orders = _readable(wire.order, page)
             fresh = [order for order in orders if order.order_id not in found]
             found |= {order.order_id: order for order in fresh}
-            if len(page) < ORDERS_PAGE or not fresh:
+            if len(page) < ORDERS_PAGE or not fresh or orders[-1].submitted_at < since:
                 return tuple(found.values())
             until = _rfc3339(orders[-1].submitted_at + ONE_SECOND)
 
@@ -62,7 +62,7 @@ class AlpacaBroker:
         try:
             return wire.order(self._connection.get("/orders:by_client_order_id", {"client_order_id": client_order_id}))
         except BrokerRefused as refusal:
-            if refusal.status == NOT_FOUND:
+            if (refusal.status, refusal.code) == NO_SUCH_ORDER:
                 return None
             raise
 
@@ -91,25 +91,31 @@ class AlpacaBroker:
                 "activities",
             )
             raws += page
-            if len(page) < ACTIVITIES_PAGE:
+            if len(page) < ACTIVITIES_PAGE or page[-1]["id"] == token:
                 break
             token = page[-1]["id"]
         by_type = {kind: [raw for raw in raws if raw.get("activity_type") == kind] for kind in ("FILL", "CFEE", "FEE")}
-        dollar_fees = [raw for raw in by_type["FEE"] if raw.get("symbol") in self._crypto]
         return Activities(
-            fills=tuple(wire.fill(raw, self._canonical) for raw in by_type["FILL"]),
-            fees=(
-                *(wire.coin_fee(raw, self._canonical) for raw in by_type["CFEE"]),
-                *(wire.dollar_fee(raw, self._canonical) for raw in dollar_fees),
-            ),
+            fills=_readable(wire.fill, by_type["FILL"]),
+            fees=(*_readable(wire.coin_fee, by_type["CFEE"]), *_readable(wire.dollar_fee, by_type["FEE"])),
         )
 
-    def assets(self, asset_class: AssetClass) -> tuple[Asset, ...]:
+    def assets(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Asset, ...]:
         params = {"status": "active", "asset_class": asset_class.value}
-        return tuple(wire.asset(raw) for raw in _listed(self._connection.get("/assets", params), "assets"))
+        raws = _listed(self._connection.get("/assets", params), "assets")
+        return _readable(wire.asset, [raw for raw in raws if raw.get("symbol") in symbols])
 
-    def _canonical(self, symbol: str) -> str:
-        return self._crypto.get(joined_crypto(symbol), symbol)
+
+def _readable(parse: Callable[[Any], Parsed], raws: Sequence[Any]) -> tuple[Parsed, ...]:
+    """What can be read of a list. Another asset class, an order of several legs or a field that Alpaca leaves empty
+    may make one entry unreadable; the others are still facts, and drift shows what is missing."""
+    found = []
+    for raw in raws:
+        try:
+            found.append(parse(raw))
+        except BadFacts as error:
+            log.warning("entry_left_out", error=str(error))
+    return tuple(found)
 
 
 def _listed(raw: Any, what: str) -> list[Any]:

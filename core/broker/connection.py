@@ -24,8 +24,10 @@ RETRY_READS = Retry(
     status_forcelist=(429, 500, 502, 503, 504),
     allowed_methods=frozenset({"GET"}),
     raise_on_status=False,
+    respect_retry_after_header=False,
 )
-"""Only GET is repeated here. An order is repeated by the executor alone, under the same client order id."""
+"""Only GET is repeated here, and soon: the broker may ask for a longer pause than a function lives. An order is
+repeated by the executor alone, under the same client order id."""
 
 
 class AlpacaConnection:
@@ -55,10 +57,12 @@ class AlpacaConnection:
         """The undecoded body, for answers too large to pass through Python objects."""
         self._count("GET", path)
         try:
-            response = self._session.get(self._root + path, params=dict(params), headers=self._headers)
+            response = self._session.get(
+                self._root + path, params=dict(params), headers=self._headers, allow_redirects=False
+            )
         except RequestException as error:
             raise BrokerUnavailable(f"GET {path} got no answer: {type(error).__name__}; try again") from error
-        if not response.ok:
+        if response.status_code != 200:
             raise _failure("GET", path, response.status_code, response.text)
         return response.content
 

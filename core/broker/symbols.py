@@ -1,4 +1,4 @@
-"""One canonical symbol form: `BTC/USD`, as Alpaca's orders and data use it; positions and activities say `BTCUSD`."""
+"""One canonical symbol form, `BTC/USD`, as Alpaca's orders and data use it; `core.model.market.joined` leads back."""
 
 from __future__ import annotations
 
@@ -13,8 +13,3 @@ def canonical_crypto(symbol: str) -> str:
         if symbol.endswith(currency) and len(symbol) > len(currency):
             return f"{symbol[: -len(currency)]}/{currency}"
     raise ValueError(f"{symbol} ends in none of {', '.join(QUOTE_CURRENCIES)}; it is no crypto pair of Alpaca's")
-
-
-def joined_crypto(symbol: str) -> str:
-    """`BTC/USD` as `BTCUSD`, as positions and activities write it."""
-    return symbol.replace("/", "")

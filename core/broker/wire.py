@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any, TypeVar
@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 
 from core.broker.symbols import canonical_crypto
 from core.errors import BadFacts
-from core.model.market import Asset, AssetClass, Clock
+from core.model.market import Asset, AssetClass, Clock, joined
 from core.model.orders import (
     Account,
     FeePosting,
@@ -58,9 +58,6 @@ class _Wire(BaseModel):
 
 class _Clock(_Wire):
     timestamp: AwareDatetime
-    is_open: bool
-    next_open: AwareDatetime
-    next_close: AwareDatetime
 
 
 class _Account(_Wire):
@@ -96,7 +93,6 @@ class _Order(_Wire):
     status: str
     qty: Decimal | None
     filled_qty: Decimal = Field(ge=0)
-    filled_avg_price: Decimal | None
     limit_price: Decimal | None
     submitted_at: AwareDatetime
 
@@ -124,7 +120,6 @@ class _Asset(_Wire):
     asset_class: AssetClass = Field(alias="class")
     status: str
     tradable: bool
-    fractionable: bool
     min_order_size: Decimal = Field(gt=0)
     min_trade_increment: Decimal = Field(gt=0)
     price_increment: Decimal = Field(gt=0)
@@ -135,7 +130,7 @@ WireT = TypeVar("WireT", bound=_Wire)
 
 def clock(raw: Any) -> Clock:
     wire = _parsed(_Clock, raw, "clock")
-    return Clock(_utc(wire.timestamp), wire.is_open, _utc(wire.next_open), _utc(wire.next_close))
+    return Clock(_utc(wire.timestamp))
 
 
 def account(raw: Any) -> Account:
@@ -181,18 +176,17 @@ def order(raw: Any) -> Order:
         status=STATUSES.get(wire.status, OrderStatus.UNKNOWN),
         quantity=wire.qty,
         filled_quantity=wire.filled_qty,
-        filled_average_price=wire.filled_avg_price,
         limit_price=wire.limit_price,
         submitted_at=_utc(wire.submitted_at),
     )
 
 
-def fill(raw: Any, canonical: Callable[[str], str]) -> Fill:
+def fill(raw: Any) -> Fill:
     wire = _parsed(_Fill, raw, "fill")
     return Fill(
         wire.id,
         wire.order_id,
-        canonical(wire.symbol),
+        joined(wire.symbol),
         wire.side,
         wire.qty,
         wire.price,
@@ -200,18 +194,18 @@ def fill(raw: Any, canonical: Callable[[str], str]) -> Fill:
     )
 
 
-def coin_fee(raw: Any, canonical: Callable[[str], str]) -> FeePosting:
+def coin_fee(raw: Any) -> FeePosting:
     """A CFEE: coins taken from what was bought; its quantity is negative."""
     wire = _parsed(_Fee, raw, "coin fee")
     if wire.qty is None:
         raise BadFacts(f"coin fee {wire.id} has no quantity")
-    return FeePosting(wire.id, canonical(wire.symbol), Side.BUY, wire.date, -wire.qty, Decimal(0))
+    return FeePosting(wire.id, joined(wire.symbol), Side.BUY, wire.date, -wire.qty, Decimal(0))
 
 
-def dollar_fee(raw: Any, canonical: Callable[[str], str]) -> FeePosting:
+def dollar_fee(raw: Any) -> FeePosting:
     """A FEE on a crypto sale: dollars taken from the proceeds; its net amount is negative."""
     wire = _parsed(_Fee, raw, "dollar fee")
-    return FeePosting(wire.id, canonical(wire.symbol), Side.SELL, wire.date, Decimal(0), -wire.net_amount)
+    return FeePosting(wire.id, joined(wire.symbol), Side.SELL, wire.date, Decimal(0), -wire.net_amount)
 
 
 def asset(raw: Any) -> Asset:
@@ -220,7 +214,6 @@ def asset(raw: Any) -> Asset:
         symbol=_canonical(wire.symbol, wire.asset_class),
         asset_class=wire.asset_class,
         tradable=wire.tradable and wire.status == "active",
-        fractionable=wire.fractionable,
         min_order_quantity=wire.min_order_size,
         quantity_increment=wire.min_trade_increment,
         price_increment=wire.price_increment,
@@ -243,7 +236,12 @@ def order_request(intent: OrderIntent) -> dict[str, str]:
 
 
 def _canonical(symbol: str, asset_class: AssetClass) -> str:
-    return canonical_crypto(symbol) if asset_class is AssetClass.CRYPTO else symbol
+    if asset_class is not AssetClass.CRYPTO:
+        return symbol
+    try:
+        return canonical_crypto(symbol)
+    except ValueError as error:
+        raise BadFacts(str(error)) from error
 
 
 def _parsed(kind: type[WireT], raw: Any, what: str) -> WireT:

@@ -5,7 +5,7 @@
              +------------ lease over -----------+   the next delivery resumes the saved plan
 
 Every write here carries the version that was read, so of two runs that race exactly one wins and the other stops. The
-lease outlives the function's timeout, so a run that lost it is a run the platform has already ended.
+lease outlives the function's timeout, and a run that outlived its lease sends nothing more.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from typing import Any
 from core.control import MODE_PATH, mode_of, mode_write
 from core.cycle.world import CycleRequest
 from core.documents import SCHEMA_VERSION, document, parsed
-from core.errors import BadFacts, Conflict
-from core.model.judgement import ModeState
+from core.errors import BadFacts, Conflict, Unsure
+from core.model.judgement import Mode, ModeState
 from core.model.orders import Account
 from core.model.trades import Books
 from core.ports import Absent, AtVersion, Document, Store, Write
@@ -32,12 +32,16 @@ LEASE_LENGTH = timedelta(seconds=180)
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who may act on the account, until when. The token rises with every taker."""
+    """Who may act on the account, until when. The token rises with every taker; nobody owns a lease without an owner.
+
+    `has_books` remembers that the account's books were once written, so that their loss is noticed.
+    """
 
     owner: str
     token: int
     cycle_id: str
     expires_at: datetime
+    has_books: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,25 +129,29 @@ def claim(
     now: datetime,
     revision: str,
 ) -> Claim | Replayed | Busy:
-    """Take the cycle and the lease together, or say who has them. A lost race reads once more and then yields."""
-    for attempt in (stored, None):
-        current = attempt or read(store, request)
-        answer = finished(current) or _busy(current, now) or _superseded(current)
+    """Take the cycle and the lease together, or say who has them.
+
+    `Unsure` after a race that another run won and has already finished: the account that was read is then out of date.
+    """
+    answer = _busy(stored, now) or _superseded(stored)
+    if answer is not None:
+        return answer
+    try:
+        return _take(store, stored, request, account, owner, now, revision)
+    except Conflict as conflict:
+        current = read(store, request)
+        answer = finished(current) or _busy(current, now)
         if answer is not None:
             return answer
-        try:
-            return _take(store, current, request, account, owner, now, revision)
-        except Conflict:
-            continue
-    current = read(store, request)
-    return finished(current) or _busy(current, now) or Busy("another run", request.cycle_id, now)
+        raise Unsure(f"another run took its turn in between: {conflict}; deliver again") from conflict
 
 
 def _busy(stored: Stored, now: datetime) -> Busy | None:
     if stored.lease is None:
         return None
     lease = parsed(Lease, stored.lease)
-    return Busy(lease.owner, lease.cycle_id, lease.expires_at) if lease.expires_at > now else None
+    is_held = lease.owner != "" and lease.expires_at > now
+    return Busy(lease.owner, lease.cycle_id, lease.expires_at) if is_held else None
 
 
 def _superseded(stored: Stored) -> Replayed | None:
@@ -163,7 +171,10 @@ def books_and_mode(stored: Stored, account: Account, now: datetime) -> tuple[Boo
             f"the stored books belong to account {books.account_id}, the broker answers for {account.account_id}; "
             "point CRONFOLIO_STATE at an empty store for a new account"
         )
-    return books, mode_of(stored.mode, is_first_run=stored.books is None, as_of=now)
+    if books is None and stored.lease is not None and parsed(Lease, stored.lease).has_books:
+        reason = f"{BOOKS_PATH} is lost; new ones begin now. Look at the account, then resume"
+        return None, ModeState(Mode.REDUCING, reason, "breaker:books_lost", now)
+    return books, mode_of(stored.mode, is_first_run=stored.books is None and stored.mode is None, as_of=now)
 
 
 def _take(
@@ -192,13 +203,14 @@ def _take(
         "revision": revision,
     }
     cycle_path = f"cycles/{request.cycle_id}"
-    lease = lease_document(owner, token, cycle, now + LEASE_LENGTH)
+    lease = lease_document(owner, token, cycle, now + LEASE_LENGTH, has_books=books is not None)
     batch = [
         Write(cycle_path, cycle, _as_read(stored.cycle)),
         Write(LEASE_PATH, lease, _as_read(stored.lease)),
     ]
-    if stored.mode is None:
-        batch.append(mode_write(mode, account.account_id, None))
+    is_new_mode = stored.mode is None or mode.by == "breaker:books_lost"
+    if is_new_mode:
+        batch.append(mode_write(mode, account.account_id, None if stored.mode is None else stored.mode.version))
     versions = store.commit(batch)
     return Claim(
         owner=owner,
@@ -212,13 +224,15 @@ def _take(
         books=books,
         books_version=None if stored.books is None else stored.books.version,
         mode=mode,
-        mode_version=versions[2] if stored.mode is None else stored.mode.version,
+        mode_version=versions[2] if stored.mode is None or is_new_mode else stored.mode.version,
         resumed=cycle["state"] == "planned",
     )
 
 
-def lease_document(owner: str, token: int, cycle: dict[str, Any], expires_at: datetime) -> dict[str, Any]:
-    lease = Lease(owner, token, cycle["cycle_id"], expires_at)
+def lease_document(
+    owner: str, token: int, cycle: dict[str, Any], expires_at: datetime, *, has_books: bool
+) -> dict[str, Any]:
+    lease = Lease(owner, token, cycle["cycle_id"], expires_at, has_books)
     return document(lease, account_id=cycle["account_id"])
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -64,19 +64,19 @@ def market_facts(
     books: Books,
     mode: ModeState,
     assets: Sequence[Asset],
-    as_of: datetime,
+    now: Callable[[], datetime],
 ) -> Snapshot:
     """The snapshot: bars and quotes of everything that may be traded or is held, with a reason for each gap.
 
     Market data that cannot be had closes the way in, never the way out: exits go by the broker's own prices then.
     """
-    settings = world.settings
+    settings, as_of = world.settings, facts.as_of
     asset_class = AssetClass.CRYPTO
     tradable = {asset.symbol: asset for asset in assets if asset.tradable and asset.symbol in settings.crypto_symbols}
     held = [position.symbol for position in facts.positions if position.asset_class is asset_class]
     symbols = sorted({*tradable, *held})
     limits = settings.limits
-    bars, quotes, gaps = _market(world, symbols, as_of)
+    bars, quotes, gaps = _market(world, symbols, as_of, now)
     untradable = tuple(
         Refusal(symbol, "universe", "the broker lists no active, tradable asset of this name")
         for symbol in settings.crypto_symbols
@@ -101,9 +101,12 @@ def market_facts(
 
 
 def _market(
-    world: World, symbols: Sequence[str], as_of: datetime
+    world: World, symbols: Sequence[str], as_of: datetime, now: Callable[[], datetime]
 ) -> tuple[Bars, dict[str, Quote], tuple[Refusal, ...]]:
-    """Completed bars, quotes that can be true (two-sided, not crossed, not from the future), and the gaps."""
+    """Completed bars, quotes that can be true (two-sided, not crossed, not from the future), and the gaps.
+
+    `now` moves on while the cycle reads: a quote may well be younger than the cycle.
+    """
     timeframe, signals = world.settings.crypto_timeframe, world.settings.limits.signals
     start = as_of - max(timeframe.length * (signals.lookback_bars + 1), VOLUME_HISTORY)
     try:
@@ -111,6 +114,7 @@ def _market(
     except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
         log.warning("market_data_unavailable", error=str(error))
         return empty_bars(timeframe), {}, tuple(Refusal(symbol, "bars", str(error)) for symbol in symbols)
-    bars, gaps = completed(market.bars, as_of=as_of, min_bars=signals.min_bars)
-    sound = [quote for quote in market.quotes if 0 < quote.bid <= quote.ask and quote.as_of <= as_of + CLOCK_SKEW]
+    latest = now() + CLOCK_SKEW
+    bars, gaps = completed(market.bars, as_of=as_of, latest=latest, min_bars=signals.min_bars)
+    sound = [quote for quote in market.quotes if 0 < quote.bid <= quote.ask and quote.as_of <= latest]
     return bars, {quote.symbol: quote for quote in sound}, gaps

@@ -23,7 +23,7 @@ def held_mode(store: Store, held: Claim, now: datetime) -> ModeState:
     """The mode as it is at this moment; `LeaseLost` if the lease is no longer this run's. Called before every order."""
     mode, lease = store.read([MODE_PATH, LEASE_PATH])
     holder = None if lease is None else parsed(Lease, lease)
-    if holder is None or (holder.owner, holder.token) != (held.owner, held.token):
+    if holder is None or (holder.owner, holder.token) != (held.owner, held.token) or holder.expires_at <= now:
         raise LeaseLost(f"run {held.owner} lost the account's lease before an order; nothing more was sent")
     return mode_of(mode, is_first_run=False, as_of=now)
 
@@ -61,7 +61,7 @@ def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writ
     cycle = {**held.cycle, "state": "done", "finished_at": now, "report": report}
     batch = [
         Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
-        Write(LEASE_PATH, _freed(held), AtVersion(held.lease_version)),
+        Write(LEASE_PATH, _freed(held) | {"has_books": True}, AtVersion(held.lease_version)),
         *writes,
     ]
     if held.books != books:
@@ -78,8 +78,9 @@ def release(store: Store, held: Claim) -> None:
 
 
 def _freed(held: Claim) -> dict[str, Any]:
-    """The lease as one that ended when it began: free for whoever reads the broker's clock from then on."""
-    return lease_document(held.owner, held.token, held.cycle, held.claimed_at)
+    """The lease without an owner; its token and the fact that books exist are kept."""
+    has_books = held.books_version is not None
+    return lease_document("", held.token, held.cycle, held.claimed_at, has_books=has_books)
 
 
 def _books_as_read(held: Claim) -> Absent | AtVersion:

@@ -18,12 +18,12 @@ from core.cycle.receipt import receipt
 from core.cycle.records import abandoned, documents, planned, with_records, with_rejections
 from core.cycle.universe import universe
 from core.cycle.world import CycleRequest, World
-from core.decide import decide
-from core.errors import Conflict, CronfolioError, Unsure
+from core.decide import decide, without_entries
+from core.errors import Conflict, StoreUnavailable, Unsure
 from core.execution.executor import act, cancel
 from core.execution.opening import opened_books
 from core.execution.settle import Settlement, needs_activities, settle
-from core.model.judgement import ModeState
+from core.model.judgement import Decision, ModeState, Snapshot
 from core.model.orders import Account, Order
 from core.model.trades import Books, OrderRecord
 from core.modules import MODULES
@@ -31,6 +31,8 @@ from core.ports import Write
 from core.risk.marks import marked
 
 log = structlog.get_logger()
+
+TRADED_CLASSES = frozenset(module.asset_class for module in MODULES.values())
 
 Now = Callable[[], datetime]
 
@@ -49,7 +51,7 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         now = _running_clock(world, as_of)
         account = world.broker.account()
         if request.dry_run or not world.settings.execution_enabled:
-            return _dry_run(world, request, stored, account, as_of)
+            return _dry_run(world, request, stored, account, as_of, now)
         held = claiming.claim(
             world.store,
             stored,
@@ -63,7 +65,7 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         return held.answer(request.cycle_id)
     try:
         return _claimed_cycle(world, request, stored, held, as_of, now)
-    except CronfolioError:
+    except Exception:
         _release(world, held)
         raise
 
@@ -84,14 +86,14 @@ def _claimed_cycle(
         with world.timed("look"):
             busy = facts.activities is not None
             assets, writes = universe(world, stored.universe, held.account.account_id, as_of, is_busy=busy)
-            snapshot = market_facts(world, request, facts, books, held.mode, assets, as_of)
+            snapshot = market_facts(world, request, facts, books, held.mode, assets, now)
         with world.timed("decide"):
             decision = decide(snapshot, MODULES[request.module])
         if decision.breaker is not None:
-            trip(world.store, decision.breaker, held.account.account_id, held.mode_version)
-        if decision.intents:
+            _trip(world, decision.breaker, held)
+        if decision.intents or decision.cancel_order_ids:
             with world.timed("plan"):
-                blob = save_evidence(world.blobs, snapshot)
+                decision, blob = _with_evidence(world, decision, snapshot)
                 plan = planned(decision, request.cycle_id, as_of)
                 books = replace(with_records(books, plan), unfinished_cycle_id=request.cycle_id)
                 held = progress.save_plan(
@@ -113,6 +115,22 @@ def _claimed_cycle(
     return report
 
 
+def _trip(world: World, breaker: ModeState, held: claiming.Claim) -> None:
+    """Put a breaker's mode in force. A store that is silent keeps no exit waiting: the next cycle trips it again."""
+    try:
+        trip(world.store, breaker, held.account.account_id, held.mode_version)
+    except StoreUnavailable as error:
+        log.warning("breaker_not_stored", breaker=breaker.by, error=str(error))
+
+
+def _with_evidence(world: World, decision: Decision, snapshot: Snapshot) -> tuple[Decision, str]:
+    """The decision and the name of its stored snapshot. Where none can be stored nothing is bought, and exits go on."""
+    try:
+        return decision, save_evidence(world.blobs, snapshot)
+    except (StoreUnavailable, Conflict) as error:
+        return without_entries(decision, "evidence", f"the snapshot could not be stored: {error}"), ""
+
+
 def _settle_past(
     world: World, account: Account, books: Books | None, mode: ModeState, as_of: datetime
 ) -> tuple[BrokerFacts, Settlement]:
@@ -120,7 +138,7 @@ def _settle_past(
     with world.timed("look"):
         facts = broker_facts(world, as_of, account, books)
     with world.timed("settle"):
-        current = books or opened_books(account, facts.positions, as_of)
+        current = books or opened_books(account, facts.positions, as_of, asset_classes=TRADED_CLASSES)
         past = settle(current, facts.orders, facts.activities, as_of=as_of, costs=world.settings.limits.costs)
         marks = marked(past.books.marks, account.equity_usd, as_of, mode)
         return facts, replace(past, books=replace(past.books, marks=marks))
@@ -131,15 +149,17 @@ def _act(
 ) -> tuple[OrderRecord, ...]:
     """Carry out what this cycle planned, in the plan's order; nothing when it planned nothing."""
     plan = {record.client_order_id: record for record in books.unsettled if record.cycle_id == request.cycle_id}
-    if not plan:
-        return ()
-    cancel(held.planned_cancels, world.broker)
+
+    def guard() -> ModeState:
+        return progress.held_mode(world.store, held, now())
+
+    cancel(held.planned_cancels, world.broker, guard)
     return act(
         [plan[name] for name in held.planned_orders if name in plan],
         broker=world.broker,
         known={order.client_order_id: order for order in facts.orders},
         resumed=held.resumed,
-        guard=lambda: progress.held_mode(world.store, held, now()),
+        guard=guard,
         now=now,
     )
 
@@ -157,13 +177,13 @@ def _settle_present(world: World, books: Books, records: tuple[OrderRecord, ...]
 
 
 def _dry_run(
-    world: World, request: CycleRequest, stored: claiming.Stored, account: Account, as_of: datetime
+    world: World, request: CycleRequest, stored: claiming.Stored, account: Account, as_of: datetime, now: Now
 ) -> dict[str, Any]:
     """Look and decide as always, send and store nothing."""
     books, mode = claiming.books_and_mode(stored, account, as_of)
     facts, past = _settle_past(world, account, books, mode, as_of)
     assets, _ = universe(world, stored.universe, account.account_id, as_of, is_busy=False)
-    snapshot = market_facts(world, request, facts, past.books, mode, assets, as_of)
+    snapshot = market_facts(world, request, facts, past.books, mode, assets, now)
     decision = decide(snapshot, MODULES[request.module])
     plan = planned(decision, request.cycle_id, as_of)
     report = receipt(world.settings, request, facts, mode, decision, (past,), plan, past.books)

@@ -127,7 +127,10 @@ class AlpacaData:
 
 def _columns(bars: list[_Bar]) -> FloatArray:
     """(n, 6): open time in epoch seconds, open, high, low, close, volume. Bar times are whole seconds in UTC."""
-    opened_at = np.array([bar.t for bar in bars], dtype="U19").astype("datetime64[s]").astype(np.float64)
+    try:
+        opened_at = np.array([bar.t for bar in bars], dtype="U19").astype("datetime64[s]").astype(np.float64)
+    except ValueError as error:
+        raise BadFacts(f"Alpaca's bars hold a time that is none: {error}") from error
     columns = [opened_at, *(np.array([getattr(bar, name) for bar in bars]) for name in "ohlcv")]
     return np.stack(columns, axis=1)
 

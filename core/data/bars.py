@@ -17,23 +17,25 @@ LONG_HOLE_BARS = 2
 
 
 def completed(
-    bars: Bars, *, as_of: datetime, min_bars: int, max_age_bars: float = 1.5
+    bars: Bars, *, as_of: datetime, min_bars: int, max_age_bars: float = 1.5, latest: datetime | None = None
 ) -> tuple[Bars, tuple[Refusal, ...]]:
     """The bars that had ended by `as_of`, for the symbols whose bars are sound; a refusal for each other symbol.
 
     A symbol is refused for NaN, zero or negative prices, high below low, open or close outside the range, duplicate or
     disordered times, times in the future, many small holes (over 5 %), fewer than `min_bars` bars since the last long
-    hole, or a newest bar that ended more than `max_age_bars` bar lengths ago.
+    hole, or a newest bar that ended more than `max_age_bars` bar lengths ago. A bar is from the future if it opens
+    after `latest`, the time by which the bars had been read.
     """
     length = np.timedelta64(bars.timeframe.length)
     now = as_datetime64(as_of)
+    newest_possible = as_datetime64(latest or as_of)
     sound: dict[str, FloatArray] = {}
     refusals = []
     for row, symbol in enumerate(bars.symbols):
         present = ~np.isnat(bars.opened_at[row])
         opened_at = bars.opened_at[row][present]
         values = np.stack([getattr(bars, name)[row][present] for name in ("open", "high", "low", "close", "volume")], 1)
-        fault = _fault(opened_at, values, now)
+        fault = _fault(opened_at, values, newest_possible)
         if fault is None:
             ended = opened_at + length <= now
             start = _after_last_long_hole(opened_at[ended], length)

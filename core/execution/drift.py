@@ -5,18 +5,19 @@ from __future__ import annotations
 from decimal import Decimal
 
 from core.model.judgement import Snapshot
+from core.model.market import AssetClass
 
 
-def position_drift(snapshot: Snapshot) -> str:
-    """Where books and broker differ by more than the allowed part of equity; empty when they agree.
+def position_drift(snapshot: Snapshot, asset_class: AssetClass) -> str:
+    """Where books and broker differ by more than the allowed part of equity; empty when they agree on this class.
 
     The broker is right; the books only say that something happened which they cannot explain (a trade by hand, a
     transfer, a lost fill), and until a person has looked no new risk is opened.
     """
     booked: dict[str, Decimal] = {}
-    for trade in snapshot.books.open_trades:
+    for trade in (trade for trade in snapshot.books.open_trades if trade.asset_class is asset_class):
         booked[trade.symbol] = booked.get(trade.symbol, Decimal(0)) + trade.open_quantity
-    held = {position.symbol: position for position in snapshot.positions}
+    held = {position.symbol: position for position in snapshot.positions if position.asset_class is asset_class}
     allowed_usd = snapshot.limits.safety.max_position_drift_frac * snapshot.account.equity_usd
     for symbol in sorted({*booked, *held}):
         position = held.get(symbol)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from core.errors import BrokerRefused, BrokerUnavailable, Unsure
+import structlog
+
+from core.errors import BadFacts, BrokerRefused, BrokerUnavailable, LeaseLost, StoreUnavailable, Unsure
 from core.execution.settle import follow_order
 from core.model.judgement import Mode, ModeState
 from core.model.orders import Order, OrderStatus
 from core.model.trades import OrderRecord
 from core.ports import Broker
+
+log = structlog.get_logger()
 
 DUPLICATE_ID = (422, 40010001)
 
@@ -31,15 +35,35 @@ def act(
     """Send the plan in its order (exits come first) and give each record's state afterwards.
 
     `known`: orders the broker already listed, by client order id. A resumed plan looks each other order up before it
-    sends it. `Unsure` leaves the plan as saved: the next delivery resumes it and finds what was sent.
+    sends it. An exit whose outcome is unsure does not keep the others waiting; an entry that is unsure ends the run.
+    `Unsure` leaves the plan as saved: the next delivery resumes it and finds what was sent.
     """
-    return tuple(_settled_or_sent(record, broker, known, resumed, guard, now) for record in plan)
+    records = []
+    doubts: list[Unsure] = []
+    for record in plan:
+        try:
+            records.append(_settled_or_sent(record, broker, known, resumed, guard, now))
+        except LeaseLost:
+            raise
+        except Unsure as doubt:
+            if record.intent.purpose.opens_risk:
+                raise
+            doubts.append(doubt)
+    if doubts:
+        raise Unsure("; ".join(str(doubt) for doubt in doubts)) from doubts[0]
+    return tuple(records)
 
 
-def cancel(order_ids: Iterable[str], broker: Broker) -> None:
-    """Cancel what would make the broker refuse an exit; an order that is already done is fine."""
+def cancel(order_ids: Sequence[str], broker: Broker, guard: Guard) -> None:
+    """Cancel what would make the broker refuse an exit. A cancel that fails keeps no exit waiting: the broker then
+    refuses that one exit, and the next cycle tries again."""
+    if not order_ids or guard().mode is Mode.HALTED:
+        return
     for order_id in order_ids:
-        broker.cancel(order_id)
+        try:
+            broker.cancel(order_id)
+        except (BrokerUnavailable, BrokerRefused) as error:
+            log.warning("cancel_failed", order_id=order_id, error=str(error))
 
 
 def _settled_or_sent(
@@ -57,14 +81,26 @@ def _settled_or_sent(
         found = broker.order_by_client_id(record.client_order_id)
     if found is not None:
         return follow_order(record, found)
-    reason = _reason_to_skip(record, guard(), now())
+    reason = _reason_to_skip(record, _mode(record, guard), now())
     if reason is not None:
         return replace(record, status=OrderStatus.SKIPPED, note=reason)
     return _send(record, broker)
 
 
-def _reason_to_skip(record: OrderRecord, mode: ModeState, at: datetime) -> str | None:
+def _mode(record: OrderRecord, guard: Guard) -> ModeState | None:
+    """The mode now; None for an exit while the store is silent, for then nobody else can have taken the lease."""
+    try:
+        return guard()
+    except StoreUnavailable:
+        if record.intent.purpose.opens_risk:
+            raise
+        return None
+
+
+def _reason_to_skip(record: OrderRecord, mode: ModeState | None, at: datetime) -> str | None:
     intent = record.intent
+    if mode is None:
+        return None
     if mode.mode is Mode.HALTED or (mode.mode is Mode.REDUCING and intent.purpose.opens_risk):
         return f"mode is {mode.mode}: {mode.reason}"
     if intent.expires_at is not None and at >= intent.expires_at:
@@ -73,18 +109,22 @@ def _reason_to_skip(record: OrderRecord, mode: ModeState, at: datetime) -> str |
 
 
 def _send(record: OrderRecord, broker: Broker) -> OrderRecord:
-    """Submit; when the answer is lost look the id up; when it never arrived send the same id once more."""
-    for _ in range(2):
+    """Submit; when the answer is lost look the id up; when it never arrived send the same id once more.
+
+    Once an answer was lost a refusal proves nothing, since the first order may be what it collides with.
+    """
+    for attempt in (1, 2):
         try:
             return follow_order(record, broker.submit(record.intent))
-        except BrokerUnavailable:
+        except (BrokerUnavailable, BadFacts):
             found = broker.order_by_client_id(record.client_order_id)
         except BrokerRefused as refusal:
-            if (refusal.status, refusal.code) != DUPLICATE_ID:
+            is_duplicate = (refusal.status, refusal.code) == DUPLICATE_ID
+            if attempt == 1 and not is_duplicate:
                 return replace(record, status=OrderStatus.REJECTED, note=str(refusal))
             found = broker.order_by_client_id(record.client_order_id)
-            if found is None:
-                return replace(record, status=OrderStatus.REJECTED, note=str(refusal))
         if found is not None:
             return follow_order(record, found)
-    raise Unsure(f"order {record.client_order_id} got no answer twice and is not found; the next delivery looks again")
+    raise Unsure(
+        f"order {record.client_order_id} got no clear answer twice and is not found; the next delivery looks again"
+    )

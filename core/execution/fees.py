@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from core.model.limits import Costs
+from core.model.market import joined
 from core.model.orders import FeePosting, Fill, Side
 from core.model.trades import BookedFill, Trade
+from core.units import CENT
 
 ZERO = Decimal(0)
 COIN_STEP = Decimal("0.000000001")
-WHOLE_DAY_FRAC = Decimal("0.9")
+WHOLE_DAY_FRAC = Decimal("0.8")
+"""One posting of at least this part of a day's accruals is the whole day's; a lower fee tier makes it less than one."""
+
+MOST_TIMES_ACCRUED = 2
+"""A posting above this many times the accrual is another trade's."""
+
 FEE_PATIENCE = timedelta(days=3)
 
 Bucket = tuple[str, Side, date]
@@ -28,33 +35,52 @@ def accrued_fee(fill: Fill, costs: Costs) -> tuple[Decimal, Decimal]:
     return ZERO, fill.quantity * fill.price * costs.taker_fee_frac
 
 
-def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> tuple[set[str], Decimal, set[str]]:
-    """Replace accruals by what was posted, in place; returns the trades touched, the correction of cash, and the ids of
-    postings to be read again.
+@dataclass(frozen=True, slots=True)
+class FeesPosted:
+    """What posted fees did to the books: trades touched, the correction of cash, postings to read again, and notes."""
 
-    The broker names no order with a fee, only symbol and day, so fees meet the day's fills of the same symbol and side:
-    one to one by size when their number agrees, else in proportion to the accruals. Fewer postings than fills
-    that also fall short of the accruals are a day half posted: they wait for the rest.
+    touched: frozenset[str]
+    cash_correction_usd: Decimal
+    awaited: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> FeesPosted:
+    """Replace accruals by what was posted, in place.
+
+    The broker names no order with a fee, only symbol and day, so fees meet the day's fills of the same symbol and side.
+    As many postings as fills are paired by size; of more, a fill takes the one nearest to its accrual, and what is left
+    over, or far too large, belongs to a trade that is not ours. A single
+    posting for several fills is shared if it is the whole day's; else the day is half posted and waits for the rest.
     """
     touched: set[str] = set()
     awaited: set[str] = set()
+    notes: list[str] = []
     correction = ZERO
     for bucket, posted in _grouped(postings).items():
-        fills = _unposted(trades, bucket)
-        by_fill: dict[str, list[Place]] = {}
-        for place in fills:
-            by_fill.setdefault(_at(trades, place, bucket[1]).fill_id, []).append(place)
-        if _is_half_posted(trades, by_fill, posted, bucket[1]):
+        symbol, side, day = bucket
+        by_fill = _unposted(trades, bucket)
+        accrued = [sum((_fee(_at(trades, place, side), side) for place in places), ZERO) for places in by_fill]
+        amounts = [posting.quantity if side is Side.BUY else posting.amount_usd for posting in posted]
+        shares = _matched(amounts, accrued, rounding=COIN_STEP if side is Side.BUY else CENT)
+        if shares is None:
             awaited |= {posting.fee_id for posting in posted}
             continue
-        shares = _shares(trades, by_fill, posted, bucket[1])
-        for places, amount in zip(by_fill.values(), shares, strict=True):
-            for place, part in zip(places, _split(trades, places, amount, bucket[1]), strict=True):
-                before = _at(trades, place, bucket[1])
-                _put(trades, place, bucket[1], _with_fee(before, part, bucket[1]))
-                correction += before.fee_usd - (part if bucket[1] is Side.SELL else ZERO)
+        left_over = sum(amounts, ZERO) - sum((share for share in shares if share is not None), ZERO)
+        if left_over:
+            notes.append(
+                f"a fee of {left_over} on a {side} of {symbol} on {day} belongs to no fill of ours; not booked"
+            )
+        for places, share in zip(by_fill, shares, strict=True):
+            if share is None:
+                continue
+            quantities = [_at(trades, place, side).quantity for place in places]
+            for place, part in zip(places, _in_proportion(share, quantities), strict=True):
+                before = _at(trades, place, side)
+                _put(trades, place, side, _with_fee(before, part, side))
+                correction += before.fee_usd - (part if side is Side.SELL else ZERO)
                 touched.add(place[0])
-    return touched, correction, awaited
+    return FeesPosted(frozenset(touched), correction, frozenset(awaited), tuple(notes))
 
 
 def stand_in_for_missing_fees(trades: dict[str, Trade], as_of: datetime) -> tuple[str, ...]:
@@ -78,50 +104,48 @@ def stand_in_for_missing_fees(trades: dict[str, Trade], as_of: datetime) -> tupl
 def _grouped(postings: Iterable[FeePosting]) -> dict[Bucket, list[FeePosting]]:
     groups: dict[Bucket, list[FeePosting]] = {}
     for posting in sorted(postings, key=lambda posting: posting.fee_id):
-        groups.setdefault((posting.symbol, posting.side, posting.day), []).append(posting)
+        groups.setdefault((joined(posting.symbol), posting.side, posting.day), []).append(posting)
     return groups
 
 
-def _unposted(trades: dict[str, Trade], bucket: Bucket) -> list[Place]:
-    """The places of the bucket's fills without a posted fee, in time order."""
+def _unposted(trades: dict[str, Trade], bucket: Bucket) -> list[list[Place]]:
+    """The places of each of the bucket's fills without a posted fee, in time order; a sale may close several trades."""
     symbol, side, day = bucket
-    found = [
+    found = sorted(
         (fill.at, fill.fill_id, trade.trade_id, index)
         for trade in trades.values()
-        if trade.symbol == symbol
+        if joined(trade.symbol) == symbol
         for index, fill in enumerate(_side(trade, side))
         if not fill.fee_is_posted and fill.at.date() == day
-    ]
-    return [(trade_id, index) for _, _, trade_id, index in sorted(found)]
+    )
+    by_fill: dict[str, list[Place]] = {}
+    for _, fill_id, trade_id, index in found:
+        by_fill.setdefault(fill_id, []).append((trade_id, index))
+    return list(by_fill.values())
 
 
-def _is_half_posted(
-    trades: dict[str, Trade], by_fill: dict[str, list[Place]], posted: Sequence[FeePosting], side: Side
-) -> bool:
-    accrued = sum((_fee(_at(trades, place, side), side) for places in by_fill.values() for place in places), ZERO)
-    return len(posted) < len(by_fill) and sum(_amounts(posted, side), ZERO) < WHOLE_DAY_FRAC * accrued
-
-
-def _shares(
-    trades: dict[str, Trade], by_fill: dict[str, list[Place]], posted: Sequence[FeePosting], side: Side
-) -> list[Decimal]:
-    """What each fill really cost, in coins (buys) or dollars (sales)."""
-    amounts = _amounts(posted, side)
-    accrued = [sum((_fee(_at(trades, place, side), side) for place in places), ZERO) for places in by_fill.values()]
-    if len(amounts) != len(accrued):
-        return _in_proportion(sum(amounts, ZERO), accrued)
-    by_size = sorted(range(len(accrued)), key=accrued.__getitem__)
-    shares = dict(zip(by_size, sorted(amounts), strict=True))
-    return [shares[index] for index in range(len(accrued))]
-
-
-def _amounts(posted: Sequence[FeePosting], side: Side) -> list[Decimal]:
-    return [posting.quantity if side is Side.BUY else posting.amount_usd for posting in posted]
-
-
-def _split(trades: dict[str, Trade], places: Sequence[Place], amount: Decimal, side: Side) -> list[Decimal]:
-    """One fill's fee over the trades it closed, by quantity."""
-    return _in_proportion(amount, [_at(trades, place, side).quantity for place in places])
+def _matched(
+    amounts: Sequence[Decimal], accrued: Sequence[Decimal], *, rounding: Decimal
+) -> list[Decimal | None] | None:
+    """What each fill really cost, None where no posting can be its own; None for all if the day is half posted."""
+    if len(amounts) < len(accrued):
+        total = sum(accrued, ZERO)
+        is_whole_day = len(amounts) == 1 and WHOLE_DAY_FRAC * total <= amounts[0] <= MOST_TIMES_ACCRUED * total
+        return list(_in_proportion(amounts[0], accrued)) if is_whole_day else None
+    by_size = sorted(range(len(accrued)), key=accrued.__getitem__, reverse=True)
+    shares: list[Decimal | None] = [None] * len(accrued)
+    if len(amounts) == len(accrued):
+        for index, amount in zip(by_size, sorted(amounts, reverse=True), strict=True):
+            shares[index] = amount if amount <= MOST_TIMES_ACCRUED * accrued[index] + rounding else None
+        return shares
+    left = list(amounts)
+    for index in by_size:
+        possible = [amount for amount in left if amount <= MOST_TIMES_ACCRUED * accrued[index] + rounding]
+        if possible:
+            nearest = min(possible, key=lambda amount: abs(amount - accrued[index]))
+            left.remove(nearest)
+            shares[index] = nearest
+    return shares
 
 
 def _in_proportion(amount: Decimal, weights: Sequence[Decimal]) -> list[Decimal]:

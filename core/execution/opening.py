@@ -4,18 +4,25 @@ from __future__ import annotations
 
 from datetime import datetime, time
 
+from core.model.market import AssetClass
 from core.model.orders import Account, Position
 from core.model.trades import ZERO, BookedFill, Books, EquityMarks, TrackRecord, Trade
 
 
-def opened_books(account: Account, positions: tuple[Position, ...], as_of: datetime) -> Books:
-    """Books that start from the broker's cash and positions, at the broker's average entry prices."""
+def opened_books(
+    account: Account, positions: tuple[Position, ...], as_of: datetime, *, asset_classes: frozenset[AssetClass]
+) -> Books:
+    """Books that start from the broker's cash and its positions of these classes, at its average entry prices."""
     return Books(
         account_id=account.account_id,
         opened_on=as_of.date(),
         starting_cash_usd=account.cash_usd,
         cash_usd=account.cash_usd,
-        trades=tuple(_adopted(position, as_of) for position in positions if position.quantity > 0),
+        trades=tuple(
+            _adopted(position, as_of)
+            for position in positions
+            if position.asset_class in asset_classes and position.quantity > 0
+        ),
         unsettled=(),
         seen_since=datetime.combine(as_of.date(), time(), as_of.tzinfo),
         seen_ids=frozenset(),

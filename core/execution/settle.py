@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, time
+from datetime import datetime, time, timedelta
 from decimal import Decimal
 
 from core.execution.fees import accrued_fee, post_fees, stand_in_for_missing_fees
 from core.model.limits import Costs
+from core.model.market import joined
 from core.model.orders import Activities, Fill, Order, OrderStatus, Side
 from core.model.trades import BookedFill, Books, OrderRecord, Trade
 
 ZERO = Decimal(0)
+FILL_PATIENCE = timedelta(days=3)
 MAX_FEE_SLACK_FRAC = Decimal("0.01")
 
 
@@ -64,6 +66,7 @@ def settle(
     read = activities or Activities((), ())
     unread = {fill.fill_id: fill for fill in read.fills if fill.fill_id not in books.seen_ids}
     new_fills = sorted(unread.values(), key=_fill_order)
+    noticed: list[Fill] = []
     undecided: set[str] = set()
     for fill in new_fills:
         record = next((record for record in records.values() if record.order_id == fill.order_id), None)
@@ -76,6 +79,8 @@ def settle(
                 )
             continue
         cash += _cash_change(fill, costs)
+        fill = replace(fill, symbol=record.intent.symbol)
+        noticed.append(fill)
         if fill.side is Side.BUY:
             touched.add(_book_entry(trades, record, fill, costs))
         else:
@@ -86,21 +91,26 @@ def settle(
         records[record.client_order_id] = replace(record, booked_quantity=record.booked_quantity + fill.quantity)
         changed.add(record.client_order_id)
     fees = {fee.fee_id: fee for fee in read.fees if fee.fee_id not in books.seen_ids}
-    adjusted, cash_correction, awaited = post_fees(trades, list(fees.values()))
-    touched |= adjusted
+    posted = post_fees(trades, list(fees.values()))
+    touched |= posted.touched
+    notes += posted.notes
     for trade_id in stand_in_for_missing_fees(trades, as_of):
         touched.add(trade_id)
         notes.append(f"no fee was posted for a fill of {trade_id} in three days; what was accrued stands")
-    after = replace(books, cash_usd=cash + cash_correction)
+    for record in [record for record in records.values() if _has_waited_in_vain(record, as_of)]:
+        notes.append(f"{record.client_order_id} ended, but its fills do not add up; it is closed with what is booked")
+        records[record.client_order_id] = replace(record, filled_quantity=record.booked_quantity, note=notes[-1])
+        changed.add(record.client_order_id)
+    after = replace(books, cash_usd=cash + posted.cash_correction_usd)
     if activities is not None:
         ids = {fill.fill_id for fill in read.fills} | {fee.fee_id for fee in read.fees}
-        after = replace(after, seen_ids=frozenset(ids - undecided - awaited))
+        after = replace(after, seen_ids=frozenset(ids - undecided - posted.awaited))
     after = _without_finished(after, trades, records, as_of)
     return Settlement(
         books=after,
         orders=tuple(records[name] for name in sorted(changed)),
         trades=tuple(trades[name] for name in sorted(touched)),
-        new_fills=tuple(fill for fill in new_fills if fill.fill_id not in undecided),
+        new_fills=tuple(noticed),
         notes=tuple(notes),
     )
 
@@ -129,9 +139,14 @@ def _follow(records: dict[str, OrderRecord], orders: Iterable[Order]) -> set[str
 def _may_become_ours(fill: Fill, records: Iterable[OrderRecord]) -> bool:
     """Whether an order of ours whose broker id is not known yet could have filled so; then it is looked at again."""
     return any(
-        record.order_id is None and (record.intent.symbol, record.intent.side) == (fill.symbol, fill.side)
+        record.order_id is None
+        and (joined(record.intent.symbol), record.intent.side) == (joined(fill.symbol), fill.side)
         for record in records
     )
+
+
+def _has_waited_in_vain(record: OrderRecord, as_of: datetime) -> bool:
+    return record.status.is_terminal and not record.is_settled and as_of - record.planned_at > FILL_PATIENCE
 
 
 def _fill_order(fill: Fill) -> tuple[datetime, bool, str]:

@@ -15,6 +15,9 @@ from core.model.market import Asset, Quote
 from core.model.orders import Account, Order, OrderIntent, Position, Purpose
 from core.model.trades import Books
 
+HELD_FOR_ORDERS = "held_for_orders"
+"""The rule of an exit that waits until an open sell order lets go of its coins."""
+
 PERSON = "person:"
 """What the author of a mode begins with when it is no breaker."""
 

@@ -25,6 +25,7 @@ class RiskLimits:
 class SafetyLimits:
     """When no new risk may be opened. None of these ever stops an exit."""
 
+    are_entries_enabled: bool = True
     symbol_cooldown_minutes: int = 5
     max_symbol_trades_per_hour: int = 2
     max_symbol_trades_per_10_minutes: int = 3
@@ -61,7 +62,6 @@ class Costs:
     """
 
     taker_fee_frac: Decimal = Decimal("0.0025")
-    maker_fee_frac: Decimal = Decimal("0.0015")
     entry_collar_frac: Decimal = Decimal("0.005")
     skill: float = 0.10
     horizon_days: float = 20.0

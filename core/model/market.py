@@ -14,6 +14,11 @@ class AssetClass(StrEnum):
     OPTION = "us_option"
 
 
+def joined(symbol: str) -> str:
+    """`BTC/USD` as `BTCUSD`, as Alpaca's positions and activities write it; other symbols stay as they are."""
+    return symbol.replace("/", "")
+
+
 class Timeframe(StrEnum):
     """Bar lengths by Alpaca's names."""
 
@@ -39,12 +44,9 @@ _LENGTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The broker's time, and whether the stock market is open."""
+    """The broker's time."""
 
     at: datetime
-    stocks_open: bool
-    next_open: datetime
-    next_close: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,6 @@ class Asset:
     symbol: str
     asset_class: AssetClass
     tradable: bool
-    fractionable: bool
     min_order_quantity: Decimal
     quantity_increment: Decimal
     price_increment: Decimal

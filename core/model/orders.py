@@ -44,7 +44,6 @@ class OrderStatus(StrEnum):
     """The life of an order as we keep it; the broker's finer statuses are mapped onto these at the edge."""
 
     PLANNED = "planned"
-    SUBMITTED = "submitted"
     ACCEPTED = "accepted"
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
@@ -110,7 +109,6 @@ class Order:
     status: OrderStatus
     quantity: Decimal | None
     filled_quantity: Decimal
-    filled_average_price: Decimal | None
     limit_price: Decimal | None
     submitted_at: datetime
 
@@ -121,7 +119,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution. `fill_id` is the broker's activity id and never repeats."""
+    """One execution. `fill_id` is the broker's activity id and never repeats; `symbol` is joined, `BTCUSD`."""
 
     fill_id: str
     order_id: str
@@ -134,7 +132,10 @@ class Fill:
 
 @dataclass(frozen=True, slots=True)
 class FeePosting:
-    """A fee the broker posted at the end of a day: coins taken from a buy, or dollars from a sale."""
+    """A fee the broker posted at the end of a day: coins taken from a buy, or dollars from a sale.
+
+    `symbol` is joined, `BTCUSD`, as the broker writes it here.
+    """
 
     fee_id: str
     symbol: str

@@ -186,8 +186,3 @@ class Books:
     @property
     def open_trades(self) -> tuple[Trade, ...]:
         return tuple(trade for trade in self.trades if trade.is_open)
-
-    @property
-    def awaits_broker(self) -> bool:
-        """Whether activities must be read: an order may have filled, or a fee is not posted yet."""
-        return bool(self.unsettled) or any(not trade.fees_are_posted for trade in self.trades)

@@ -5,24 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
-from math import isfinite
-
-import numpy as np
 
 from core.data.sessions import session_at
 from core.execution.ids import client_order_id
-from core.model.bars import as_datetime64
 from core.model.judgement import Opinion, Opportunity, Refusal, Snapshot, SymbolView, Target
-from core.model.market import AssetClass, Quote
-from core.model.orders import OrderIntent, OrderType, Position, Purpose, Side, TimeInForce
-from core.model.trades import Trade
+from core.model.market import AssetClass
+from core.model.orders import OrderIntent, OrderType, Purpose, Side, TimeInForce
+from core.modules.crypto_exits import exit_of, trims
+from core.modules.views import fresh_quote, opinions
 from core.risk import edge, exits
 from core.risk.allocation import crypto_share_frac
-from core.strategies import STRATEGIES
-from core.units import ceil_to, decimal_from_float, floor_to
+from core.units import ceil_to, floor_to
 
 ENTRY_LIFETIME = timedelta(minutes=4)
-TRIM_TOLERANCE = Decimal("1.05")
+SMALLEST_STEP = Decimal("0.000000001")
+"""Alpaca's finest quantity, for a coin that is held but no longer listed."""
 
 
 class Crypto:
@@ -41,12 +38,12 @@ class Crypto:
     def monitor_positions(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
         held = [position for position in snapshot.positions if position.asset_class is self.asset_class]
         views = opinions(snapshot)
-        answers = [_exit(snapshot, position, views.get(position.symbol, ())) for position in held]
+        answers = [exit_of(snapshot, position, views.get(position.symbol, ())) for position in held]
         closing = [answer for answer in answers if answer is not None]
         leaving = {answer.symbol for answer in closing}
         staying = [position for position in held if position.symbol not in leaving]
         share, reason = self.class_share_frac(snapshot)
-        return (*closing, *_trims(snapshot, staying, share, reason))
+        return (*closing, *trims(snapshot, staying, share, reason))
 
     def plan_trades(self, targets: Sequence[Target], snapshot: Snapshot) -> tuple[OrderIntent, ...]:
         return tuple(_intent(target, snapshot) for target in targets)
@@ -62,34 +59,6 @@ class Crypto:
         symbols = dict.fromkeys((*snapshot.assets, *(position.symbol for position in snapshot.positions)))
         scores = opinions(snapshot)
         return tuple(_view(snapshot, symbol, scores.get(symbol, ())) for symbol in symbols)
-
-
-def opinions(snapshot: Snapshot) -> dict[str, tuple[Opinion, ...]]:
-    """Every strategy's view of every symbol; a strategy without its features has none."""
-    symbols = snapshot.features.symbols
-    views: dict[str, list[Opinion]] = {symbol: [] for symbol in symbols}
-    for strategy in STRATEGIES:
-        newest = strategy.score(snapshot.features)[:, -1:].ravel().tolist()
-        for symbol, score in zip(symbols, newest, strict=False):
-            if isfinite(score):
-                views[symbol].append(Opinion(symbol, strategy.name, score, f"{strategy.name} score {score:+.2f}"))
-    return {symbol: tuple(found) for symbol, found in views.items()}
-
-
-def fresh_quote(snapshot: Snapshot, symbol: str) -> Quote | Refusal:
-    """The symbol's quote if it is young and tight enough to open risk on."""
-    signals = snapshot.limits.signals
-    quote = snapshot.quotes.get(symbol)
-    if quote is None:
-        return Refusal(symbol, "quote", "the broker gives no two-sided quote")
-    age_s = (snapshot.as_of - quote.as_of).total_seconds()
-    if age_s > signals.max_quote_age_s:
-        return Refusal(symbol, "quote_age", f"the quote is {age_s:.0f} s old, at most {signals.max_quote_age_s:.0f}")
-    if quote.spread_frac > signals.max_spread_frac:
-        return Refusal(
-            symbol, "spread", f"the spread is {quote.spread_frac:.2%}, at most {signals.max_spread_frac:.2%}"
-        )
-    return quote
 
 
 def _entry(snapshot: Snapshot, symbol: str, views: Sequence[Opinion]) -> Opportunity | Refusal:
@@ -146,84 +115,6 @@ def _entry(snapshot: Snapshot, symbol: str, views: Sequence[Opinion]) -> Opportu
     )
 
 
-def _exit(snapshot: Snapshot, position: Position, views: Sequence[Opinion]) -> Opportunity | Refusal | None:
-    if position.available_quantity <= 0 or position.quantity <= 0:
-        return None
-    smallest_usd = snapshot.limits.risk.min_order_usd
-    if position.available_quantity * position.price < smallest_usd:
-        return Refusal(position.symbol, "dust", f"worth less than ${smallest_usd}, which the broker does not sell")
-    trades = [
-        trade
-        for trade in snapshot.books.open_trades
-        if trade.symbol == position.symbol and trade.open_quantity * position.price >= smallest_usd
-    ]
-    first = min(trades, key=lambda trade: trade.opened_at, default=None)
-    quote = fresh_quote(snapshot, position.symbol)
-    price = position.price if isinstance(quote, Refusal) else quote.bid
-    confidences = {view.source: view.confidence for view in views}
-    rules = snapshot.limits.exits
-    entry_price = position.average_entry_price
-    held = exits.HeldPosition(
-        entry_price=entry_price,
-        price=price,
-        stop_price=_stored(first, "stop_price") or exits.stop_price(entry_price, None, rules),
-        target_price=_stored(first, "target_price") or exits.target_price(entry_price, rules),
-        peak_price=_peak_price(snapshot, position, first),
-        opened_at=None if first is None else first.opened_at,
-        confidence=None if first is None else confidences.get(first.strategy),
-    )
-    reason = exits.exit_reason(held, snapshot.as_of, rules, leave_confidence=snapshot.limits.signals.leave_confidence)
-    if reason is None:
-        return None
-    return Opportunity(
-        symbol=position.symbol,
-        purpose=Purpose.EXIT,
-        strategy="unknown" if first is None else first.strategy,
-        confidence=1.0,
-        reason=reason,
-        reference_price=price,
-        quantity=position.available_quantity,
-    )
-
-
-def _trims(
-    snapshot: Snapshot, positions: Sequence[Position], class_share_frac: Decimal, share_reason: str
-) -> tuple[Opportunity, ...]:
-    """Sell back to the caps, only the excess, and only once a cap is exceeded by more than the tolerance."""
-    equity = snapshot.account.equity_usd
-    symbol_cap, class_cap = snapshot.limits.risk.max_symbol_frac * equity, class_share_frac * equity
-    over_symbol = {position.symbol: _over(position.market_value_usd, symbol_cap) for position in positions}
-    left = {position.symbol: position.market_value_usd - over_symbol[position.symbol] for position in positions}
-    total = sum(left.values(), Decimal(0))
-    class_excess = _over(total, class_cap)
-    trims = []
-    for position in positions:
-        over_class = class_excess * left[position.symbol] / total if total > 0 else Decimal(0)
-        excess = over_symbol[position.symbol] + over_class
-        quantity = min(excess / position.price, position.available_quantity)
-        if quantity > 0 and excess >= snapshot.limits.risk.min_order_usd:
-            cap = f"{snapshot.limits.risk.max_symbol_frac:.0%} of one symbol"
-            if over_class > 0:
-                cap = f"{class_share_frac:.0%} of crypto ({share_reason})"
-            trims.append(
-                Opportunity(
-                    symbol=position.symbol,
-                    purpose=Purpose.TRIM,
-                    strategy="allocation",
-                    confidence=1.0,
-                    reason=f"trim: ${excess:.2f} above {cap}",
-                    reference_price=position.price,
-                    quantity=quantity,
-                )
-            )
-    return tuple(trims)
-
-
-def _over(value_usd: Decimal, cap_usd: Decimal) -> Decimal:
-    """What is above a cap, once it is above by more than the tolerance."""
-    return exits.excess_usd(value_usd, cap_usd) if value_usd > cap_usd * TRIM_TOLERANCE else Decimal(0)
-
-
 def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:
     """Entries: limit IOC a little above the ask, so they fill now or never. Exits: market, good till canceled."""
     opportunity = target.opportunity
@@ -243,31 +134,16 @@ def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:
         purpose=opportunity.purpose,
         order_type=OrderType.LIMIT if entry else OrderType.MARKET,
         time_in_force=TimeInForce.IOC if entry else TimeInForce.GTC,
-        quantity=target.quantity if asset is None else floor_to(target.quantity, asset.quantity_increment),
+        quantity=floor_to(target.quantity, SMALLEST_STEP if asset is None else asset.quantity_increment),
         limit_price=opportunity.limit_price,
         reference_price=opportunity.reference_price,
         strategy=opportunity.strategy,
-        reason=opportunity.reason,
+        reason=opportunity.reason if not entry else f"{opportunity.reason}; size set by {target.limited_by}",
         expires_at=snapshot.as_of + ENTRY_LIFETIME if entry else None,
         stop_price=opportunity.stop_price,
         target_price=opportunity.target_price,
         features=opportunity.features,
     )
-
-
-def _stored(trade: Trade | None, name: str) -> Decimal | None:
-    return None if trade is None else getattr(trade, name)
-
-
-def _peak_price(snapshot: Snapshot, position: Position, trade: Trade | None) -> Decimal:
-    """The highest high of the bars that opened at or after the entry, never below the entry price."""
-    entry = position.average_entry_price
-    row = snapshot.bars.row(position.symbol)
-    if trade is None or row is None:
-        return entry
-    since = snapshot.bars.opened_at[row] >= as_datetime64(trade.opened_at)
-    highs = snapshot.bars.high[row][since]
-    return entry if not len(highs) else max(entry, decimal_from_float(float(np.max(highs))))
 
 
 def _view(snapshot: Snapshot, symbol: str, views: Sequence[Opinion]) -> SymbolView:

@@ -1,9 +1,9 @@
-"""The yardstick: what the same money would have become in the same coins, bought once and left alone."""
+"""The yardsticks: the same money in the same coins, bought once and left alone, wholly or as far as a run dared."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
 
@@ -30,6 +30,16 @@ class BuyAndHold:
     @property
     def return_frac(self) -> Decimal:
         return self.final_usd / self.starting_usd - 1
+
+    def at_exposure(self, frac: Decimal) -> BuyAndHold:
+        """The same purchase with this part of the money; the rest stays in cash and earns nothing.
+
+        Bought once and not rebalanced, so its return is that part of the full purchase's.
+        """
+        cash_usd = self.starting_usd * (1 - frac)
+        days = tuple((day, cash_usd + frac * value) for day, value in self.days)
+        drawdown = max_drawdown(((self.bought_at.date(), self.starting_usd), *days))
+        return replace(self, days=days, drawdown=drawdown)
 
 
 def buy_and_hold(cycles: Sequence[CycleFacts], *, taker_fee_frac: Decimal) -> BuyAndHold | None:

@@ -47,7 +47,7 @@ class History:
 def read_history(store: Store) -> History:
     """Everything a report needs; `BadRequest` where no cycle has finished yet."""
     stored = store.recent("cycles", order_by="started_at", limit=MOST_DOCUMENTS)
-    cycles = [cycle for document in stored if (cycle := _cycle(document)) is not None]
+    cycles = [cycle for document in stored if (cycle := cycle_facts(document)) is not None]
     if not cycles:
         raise BadRequest("no cycle has finished in this store yet, so there is nothing to report; run one first")
     cycles.sort(key=lambda cycle: cycle.as_of)
@@ -61,7 +61,7 @@ def stored_trades(store: Store) -> tuple[Trade, ...]:
     return tuple(sorted(trades, key=lambda trade: (trade.opened_at, trade.trade_id)))
 
 
-def _cycle(stored: Document) -> CycleFacts | None:
+def cycle_facts(stored: Document) -> CycleFacts | None:
     """The facts of a finished cycle; None for one that is under way or was given up."""
     report = stored.data.get("report")
     if stored.data.get("state") != "done" or not isinstance(report, Mapping) or report.get("outcome") != "done":

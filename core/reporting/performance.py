@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from statistics import median
@@ -13,13 +13,26 @@ from statistics import median
 from core.model.judgement import PERSON, Mode
 from core.model.trades import ZERO, Trade
 from core.reporting.benchmark import BuyAndHold, buy_and_hold
+from core.reporting.execution import (
+    Cadence,
+    SpreadFigures,
+    StopFigures,
+    Turnover,
+    cadence,
+    spread_paid,
+    stop_figures,
+    turnover,
+)
 from core.reporting.history import CycleFacts, History
 from core.reporting.statistics import Drawdown, max_drawdown, percentile, profit_factor, wilson_interval
 
 
 @dataclass(frozen=True, slots=True)
 class TradeFigures:
-    """Closed trades of one group. A win is a realised profit above zero, net of fees."""
+    """Closed trades of one group. A win is a realised profit above zero, net of fees.
+
+    Holding times run from the first fill to the last.
+    """
 
     name: str
     trades: int
@@ -33,6 +46,17 @@ class TradeFigures:
     worst: Trade | None
     first_opened_at: datetime | None
     last_closed_at: datetime | None
+    mean_held: timedelta | None
+    longest_held: timedelta | None
+
+    @property
+    def win_frac(self) -> Decimal | None:
+        return Decimal(self.wins) / self.trades if self.trades else None
+
+    @property
+    def expectancy_usd(self) -> Decimal | None:
+        """The mean result of a trade, after fees."""
+        return self.realised_usd / self.trades if self.trades else None
 
     @property
     def win_interval(self) -> tuple[float, float] | None:
@@ -80,7 +104,8 @@ class Latency:
 @dataclass(frozen=True, slots=True)
 class Performance:
     """A run in figures. Money is in dollars; `days` and `invested_days`: equity, and the share of it that was invested,
-    at the last cycle of each UTC day."""
+    at the last cycle of each UTC day. `spread` is of closed trades; `hold_at_exposure` is bought with the run's mean
+    exposure."""
 
     first_at: datetime
     last_at: datetime
@@ -98,8 +123,13 @@ class Performance:
     realised_usd: Decimal
     unrealised_usd: Decimal
     fees_usd: Decimal
+    turnover: Turnover
+    spread: SpreadFigures
+    stops: StopFigures | None
+    cadence: Cadence | None
     exposure: ExposureFigures
     hold: BuyAndHold | None
+    hold_at_exposure: BuyAndHold | None
     refusals: tuple[RefusalFigures, ...]
     trips: tuple[ModeChange, ...]
     resets: tuple[ModeChange, ...]
@@ -118,6 +148,8 @@ def performance(history: History, *, taker_fee_frac: Decimal) -> Performance:
     last = cycles[-1]
     changes = mode_changes(cycles)
     days = equity_by_day(cycles)
+    exposure = exposure_figures(cycles)
+    hold = buy_and_hold(cycles, taker_fee_frac=taker_fee_frac)
     return Performance(
         first_at=cycles[0].as_of,
         last_at=last.as_of,
@@ -135,8 +167,13 @@ def performance(history: History, *, taker_fee_frac: Decimal) -> Performance:
         realised_usd=sum((trade.realised_usd for trade in trades), ZERO),
         unrealised_usd=last.equity_usd - last.cash_usd - _cost_held(trades, last.as_of),
         fees_usd=sum((trade.fees_usd for trade in trades), ZERO),
-        exposure=exposure_figures(cycles),
-        hold=buy_and_hold(cycles, taker_fee_frac=taker_fee_frac),
+        turnover=turnover(trades),
+        spread=spread_paid(closed, cycles),
+        stops=stop_figures(closed),
+        cadence=cadence(cycles),
+        exposure=exposure,
+        hold=hold,
+        hold_at_exposure=None if hold is None else hold.at_exposure(exposure.mean_frac),
         refusals=refusal_figures(cycles),
         trips=tuple(change for change in changes if change.by.startswith("breaker:") and change.mode != Mode.ACTIVE),
         resets=tuple(change for change in changes if change.by.startswith(PERSON) and change.mode is Mode.ACTIVE),
@@ -152,6 +189,7 @@ def trade_figures(name: str, closed: Sequence[Trade]) -> TradeFigures:
     results = [trade.realised_usd for trade in closed]
     wins = [result for result in results if result > 0]
     losses = [result for result in results if result <= 0]
+    held = [trade.closed_at - trade.opened_at for trade in closed if trade.closed_at]
     ranked = sorted(closed, key=lambda trade: trade.realised_usd)
     return TradeFigures(
         name=name,
@@ -166,6 +204,8 @@ def trade_figures(name: str, closed: Sequence[Trade]) -> TradeFigures:
         worst=ranked[0] if ranked else None,
         first_opened_at=min((trade.opened_at for trade in closed), default=None),
         last_closed_at=max((trade.closed_at for trade in closed if trade.closed_at), default=None),
+        mean_held=sum(held, timedelta()) / len(held) if held else None,
+        longest_held=max(held, default=None),
     )
 
 

@@ -41,10 +41,10 @@ class Exposure:
 
 
 def exposure(account: Account, positions: Iterable[Position], orders: Iterable[Order]) -> Exposure:
-    """The account's exposure now. Open buys count in full at their limit; one without a price makes its symbol unsafe.
+    """The account's exposure now. Open buys count in full at their limit.
 
-    A market buy has no limit price, so its cost is unknown here: the caller refuses entries while such an order is open
-    (`has_unpriced_buy`), and our own entries always carry a limit.
+    A market buy has no limit price and counts nothing here: while one is open (`has_unpriced_buy`) the caller refuses
+    every entry. Our own entries always carry a limit.
     """
     result = Exposure({}, {}, frozenset(), account.non_marginable_buying_power_usd, ZERO)
     for position in positions:

@@ -50,6 +50,11 @@ def mode(intent: OrderIntent, now: Circumstances) -> str | None:
     return None if now.mode.mode is Mode.ACTIVE else f"mode is {now.mode.mode}: {now.mode.reason}"
 
 
+def enabled(intent: OrderIntent, now: Circumstances) -> str | None:
+    """The module's switch."""
+    return None if now.limits.are_entries_enabled else "entries are switched off (CRYPTO_TRADING is false)"
+
+
 def daily_loss(intent: OrderIntent, now: Circumstances) -> str | None:
     """2 % down since yesterday's close: no new risk today."""
     if now.limits.ignore_daily_loss:
@@ -121,6 +126,7 @@ def rejections(intent: OrderIntent, now: Circumstances) -> str | None:
 
 RULES: tuple[Rule, ...] = (
     mode,
+    enabled,
     daily_loss,
     peak_drawdown,
     position_drift,

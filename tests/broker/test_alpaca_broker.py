@@ -12,7 +12,9 @@ import pytest
 
 from core.broker import connection
 from core.broker.alpaca import ACTIVITIES_PAGE, ORDERS_PAGE, AlpacaBroker
+from core.data.alpaca import AlpacaData
 from core.errors import BadFacts, BrokerRefused, BrokerUnavailable
+from core.model.market import AssetClass
 from core.model.orders import OrderStatus, Side
 from tests.broker.scripted import Asked, scripted
 from tests.builders import intent
@@ -21,7 +23,7 @@ NOON = datetime(2024, 4, 12, 12, tzinfo=UTC)
 
 
 def broker(url: str) -> AlpacaBroker:
-    return AlpacaBroker(url, key="key", secret="secret", crypto_symbols=["BTC/USD", "ETH/USD"])
+    return AlpacaBroker(url, key="key", secret="secret")
 
 
 def order_json(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -110,6 +112,8 @@ def test_an_order_goes_out_as_text_under_our_id() -> None:
 def test_an_unknown_id_is_no_order_and_another_refusal_is_an_error() -> None:
     with scripted(always(404, {"code": 40410000, "message": "order not found"})) as script:
         assert broker(script.url).order_by_client_id("nobody") is None
+    with scripted(always(404, "<html>not found</html>")) as script, pytest.raises(BrokerRefused):
+        broker(script.url).order_by_client_id("nobody")
     with scripted(always(401, {"message": "unauthorized."})) as script, pytest.raises(BrokerRefused):
         broker(script.url).order_by_client_id("nobody")
 
@@ -126,7 +130,59 @@ def test_a_page_that_is_exactly_full_is_followed_by_another() -> None:
         orders = broker(script.url).orders(since=NOON - timedelta(days=1))
 
     assert len({order.order_id for order in orders}) == len(orders) == ORDERS_PAGE + 1
-    assert script.asked[0].params["after"] == "2024-04-11T11:59:59Z"
+    assert len(script.asked) == 2
+
+
+def test_an_order_that_rests_for_days_is_listed_with_the_newest() -> None:
+    """I-45: an old order of ours, or a person's, is seen before it gets in the way of an exit."""
+    resting = order_json(1, submitted_at="2024-03-01T00:00:00Z")
+    with scripted(always(200, [resting])) as script:
+        orders = broker(script.url).orders(since=NOON - timedelta(days=1))
+
+    assert [order.order_id for order in orders] == ["order-1"]
+    assert "after" not in script.asked[0].params
+
+
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        order_json(2, asset_class="crypto_perp"),
+        order_json(2, symbol=None, side=None, asset_class=None),
+        order_json(2, symbol="BTCEUR"),
+    ],
+)
+def test_an_order_that_is_not_ours_and_cannot_be_read_hides_no_other(foreign: dict[str, Any]) -> None:
+    """I-38: one strange entry must not stop the exits of everything else."""
+    with scripted(always(200, [foreign, order_json(1)])) as script:
+        orders = broker(script.url).orders(since=NOON)
+
+    assert [order.order_id for order in orders] == ["order-1"]
+
+
+def test_a_position_without_a_price_hides_no_other() -> None:
+    """I-38: Alpaca leaves prices of unpriced positions empty."""
+    sound = {
+        "symbol": "BTCUSD",
+        "asset_class": "crypto",
+        "qty": "1",
+        "qty_available": "1",
+        "avg_entry_price": "10",
+        "market_value": "12",
+        "current_price": "12",
+    }
+    odd = sound | {"symbol": "ETHUSD", "current_price": None, "market_value": None}
+    with scripted(always(200, [odd, sound])) as script:
+        positions = broker(script.url).positions()
+
+    assert [position.symbol for position in positions] == ["BTC/USD"]
+
+
+def test_a_redirect_is_not_followed_with_our_keys() -> None:
+    """I-64: keys go to the broker's own host only."""
+    with scripted(always(302, "")) as script, pytest.raises(BrokerRefused, match="302"):
+        AlpacaData(script.url, key="key", secret="secret").quotes(AssetClass.CRYPTO, ["BTC/USD"])
+
+    assert len(script.asked) == 1
 
 
 def test_activities_are_read_to_the_last_page() -> None:
@@ -138,10 +194,10 @@ def test_activities_are_read_to_the_last_page() -> None:
         fills = broker(script.url).activities(since=NOON).fills
 
     assert [fill.fill_id for fill in fills] == [f"{number:04d}::fill" for number in range(150)]
-    assert {fill.symbol for fill in fills} == {"BTC/USD"}
+    assert {fill.symbol for fill in fills} == {"BTCUSD"}
 
 
-def test_fees_in_coins_and_dollars_are_told_apart_from_a_shares_fee() -> None:
+def test_fees_in_coins_and_dollars_are_told_apart() -> None:
     fees = [
         {
             "activity_type": "CFEE",
@@ -152,14 +208,13 @@ def test_fees_in_coins_and_dollars_are_told_apart_from_a_shares_fee() -> None:
             "net_amount": "0",
         },
         {"activity_type": "FEE", "id": "2::b", "symbol": "ETHUSD", "date": "2024-04-12", "net_amount": "-1.25"},
-        {"activity_type": "FEE", "id": "3::c", "symbol": "AAPL", "date": "2024-04-12", "net_amount": "-0.02"},
     ]
     with scripted(always(200, fees)) as script:
         posted = broker(script.url).activities(since=NOON).fees
 
     assert [(fee.symbol, fee.side, fee.quantity, fee.amount_usd) for fee in posted] == [
-        ("BTC/USD", Side.BUY, Decimal("0.00025"), Decimal(0)),
-        ("ETH/USD", Side.SELL, Decimal(0), Decimal("1.25")),
+        ("BTCUSD", Side.BUY, Decimal("0.00025"), Decimal(0)),
+        ("ETHUSD", Side.SELL, Decimal(0), Decimal("1.25")),
     ]
 
 
@@ -223,12 +278,7 @@ def test_a_suspended_account_is_told_in_words() -> None:
 
 def test_times_are_aware_and_in_utc_whatever_zone_they_come_in() -> None:
     """I-32: one clock."""
-    clock = {
-        "timestamp": "2024-07-01T09:30:00.5-04:00",
-        "is_open": True,
-        "next_open": "2024-07-02T09:30:00-04:00",
-        "next_close": "2024-07-01T16:00:00-04:00",
-    }
+    clock = {"timestamp": "2024-07-01T09:30:00.5-04:00", "is_open": True, "next_open": None}
     with scripted(always(200, clock)) as script:
         read = broker(script.url).clock()
 
@@ -238,14 +288,14 @@ def test_times_are_aware_and_in_utc_whatever_zone_they_come_in() -> None:
 
 def test_a_time_without_a_zone_is_refused() -> None:
     """I-32: a naive time is no time."""
-    clock = {"timestamp": "2024-07-01T09:30:00", "is_open": True, "next_open": "x", "next_close": "x"}
+    clock = {"timestamp": "2024-07-01T09:30:00", "is_open": True}
     with scripted(always(200, clock)) as script, pytest.raises(BadFacts, match="timestamp"):
         broker(script.url).clock()
 
 
 def test_secrets_are_in_no_error(capsys: pytest.CaptureFixture[str]) -> None:
     """I-64: keys are sent as headers and shown nowhere."""
-    client = AlpacaBroker("http://127.0.0.1:9", key="AKEY-VISIBLE", secret="ASECRET-VISIBLE", crypto_symbols=[])
+    client = AlpacaBroker("http://127.0.0.1:9", key="AKEY-VISIBLE", secret="ASECRET-VISIBLE")
 
     with pytest.raises(BrokerUnavailable) as raised:
         client.submit(intent())

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from core.broker.symbols import canonical_crypto, joined_crypto
+from core.broker.symbols import canonical_crypto
+from core.model.market import joined
 from core.settings import load
 
 KEYS = {"ALPACA_PAPER_API_KEY": "k", "ALPACA_PAPER_SECRET_KEY": "s", "CRONFOLIO_STATE": "sqlite:///x"}
@@ -13,7 +14,7 @@ KEYS = {"ALPACA_PAPER_API_KEY": "k", "ALPACA_PAPER_SECRET_KEY": "s", "CRONFOLIO_
 @pytest.mark.parametrize("symbol", [*load(KEYS).crypto_symbols, "USDT/USD", "ETH/BTC", "AAVE/USDT", "MATIC/USDC"])
 def test_every_symbol_survives_the_round_trip(symbol: str) -> None:
     """I-30: positions say BTCUSD, orders and data BTC/USD."""
-    assert canonical_crypto(joined_crypto(symbol)) == symbol
+    assert canonical_crypto(joined(symbol)) == symbol
     assert canonical_crypto(symbol) == symbol
 
 

@@ -140,12 +140,14 @@ def test_execution_disabled_is_a_dry_run(stand: Stand, functions: Client, monkey
     assert "POST /v2/orders" not in _new_requests(stand)
 
 
-def test_crypto_trading_disabled_does_nothing(stand: Stand, functions: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_crypto_trading_disabled_lets_exits_through(
+    stand: Stand, functions: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I-40: switching a module off stops what it opens, not what it must close."""
     monkeypatch.setenv("CRYPTO_TRADING", "false")
-    before = requests_seen(stand)
 
-    assert answer(post(functions))["outcome"] == "disabled"
-    assert requests_seen(stand) == before
+    assert answer(post(functions))["outcome"] == "done"
+    assert _orders_of_this_cycle(stand) == {"BTC/USD": 1}
 
 
 def test_a_broker_that_stays_down_is_answered_503_and_the_next_delivery_resumes(
@@ -208,7 +210,9 @@ def test_reducing_sends_exits_only_and_halted_sends_nothing(stand: Stand, functi
 
     halted = answer(post(functions))
 
-    assert {order["status"] for order in halted["orders"]} <= {"skipped"}
+    assert halted["orders"] == []
+    waiting = {entry["symbol"]: {refusal["rule"] for refusal in entry["refused"]} for entry in halted["symbols"]}
+    assert "mode" in waiting["BTC/USD"], "an exit that may not be sent is told"
     assert _orders_of_this_cycle(stand) == {}
     set_mode(store, Mode.REDUCING, reason="drill over", by="person:anna", at=EXIT_OF_BTC)
     store.close()

@@ -9,6 +9,7 @@ import pytest
 from core.decide import decide
 from core.execution.drift import position_drift
 from core.model.judgement import Snapshot
+from core.model.market import AssetClass
 from core.model.orders import Purpose
 from core.modules import MODULES
 from tests.builders import BTC, ETH, books, position, quote, rising, snapshot, trade, usd
@@ -37,31 +38,31 @@ def held(broker: str | None, booked: str | None, **changes: Any) -> Snapshot:
 )
 def test_half_a_percent_of_equity_is_tolerated(broker: str, booked: str | None, drifts: bool) -> None:
     """I-09: positions are the broker's; the books must explain them."""
-    assert bool(position_drift(held(broker, booked))) is drifts
+    assert bool(position_drift(held(broker, booked), AssetClass.CRYPTO)) is drifts
 
 
 def test_no_position_and_no_trade_agree() -> None:
-    assert position_drift(held(None, None)) == ""
+    assert position_drift(held(None, None), AssetClass.CRYPTO) == ""
 
 
 def test_booked_trade_that_the_broker_does_not_hold_drifts() -> None:
-    assert position_drift(held(None, "5.01", quotes={BTC: quote()})) != ""
-    assert position_drift(held(None, "4.99", quotes={BTC: quote()})) == ""
+    assert position_drift(held(None, "5.01", quotes={BTC: quote()}), AssetClass.CRYPTO) != ""
+    assert position_drift(held(None, "4.99", quotes={BTC: quote()}), AssetClass.CRYPTO) == ""
 
 
 def test_difference_without_any_price_is_too_large() -> None:
     """What cannot be valued is not small."""
-    assert position_drift(held(None, "0.000001")) != ""
+    assert position_drift(held(None, "0.000001"), AssetClass.CRYPTO) != ""
 
 
 def test_lots_of_a_symbol_add_up() -> None:
     lots = (trade(BTC, "4", trade_id="a"), trade(BTC, "6", trade_id="b"))
 
-    assert position_drift(snapshot(positions=(position(BTC, "10"),), books=books(trades=lots))) == ""
+    assert position_drift(snapshot(positions=(position(BTC, "10"),), books=books(trades=lots)), AssetClass.CRYPTO) == ""
 
 
 def test_reason_names_symbol_and_both_quantities() -> None:
-    assert position_drift(held("20", "10")) == "BTC/USD: the broker holds 20, the books explain 10"
+    assert position_drift(held("20", "10"), AssetClass.CRYPTO) == "BTC/USD: the broker holds 20, the books explain 10"
 
 
 def test_drift_refuses_entries_and_lets_exits_go_on() -> None:
@@ -73,3 +74,11 @@ def test_drift_refuses_entries_and_lets_exits_go_on() -> None:
 
     assert [(each.symbol, each.purpose) for each in answer.intents] == [(BTC, Purpose.EXIT)]
     assert [(each.symbol, each.rule) for each in answer.refusals] == [(ETH, "position_drift")]
+
+
+def test_shares_in_the_account_are_not_the_business_of_crypto() -> None:
+    """I-46: each module answers for its own class."""
+    shares = position("AAPL", "100", asset_class=AssetClass.STOCK)
+
+    assert position_drift(snapshot(positions=(shares,)), AssetClass.CRYPTO) == ""
+    assert position_drift(snapshot(positions=(shares,)), AssetClass.STOCK) != ""

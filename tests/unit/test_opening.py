@@ -8,23 +8,26 @@ from datetime import date
 from core.execution.opening import opened_books
 from core.execution.settle import settle
 from core.model.limits import Costs
+from core.model.market import AssetClass
 from core.model.orders import Activities, Purpose
 from tests.builders import AS_OF, BTC, account, fill, intent, order, position, record, usd
+
+CRYPTO = frozenset({AssetClass.CRYPTO})
 
 
 def test_adopted_position_is_a_trade_that_exits_look_after() -> None:
     """I-38, I-36: books begin with what the broker holds, at its prices, for this account."""
-    opened = opened_books(account(cash_usd=usd(7)), (position(BTC, "10", "100"),), AS_OF)
+    opened = opened_books(account(cash_usd=usd(7)), (position(BTC, "10", "100"),), AS_OF, asset_classes=CRYPTO)
     (adopted,) = opened.trades
 
     assert (opened.account_id, opened.cash_usd, opened.starting_cash_usd) == ("paper-1", usd(7), usd(7))
     assert (adopted.symbol, adopted.open_quantity, adopted.unit_cost_usd) == (BTC, usd(10), usd(100))
     assert (adopted.strategy, adopted.fees_are_posted, adopted.opened_at) == ("adopted", True, AS_OF)
-    assert (opened.opened_on, opened.marks.peak_usd, opened.awaits_broker) == (date(2026, 3, 2), usd(100_000), False)
+    assert (opened.opened_on, opened.marks.peak_usd, opened.unsettled) == (date(2026, 3, 2), usd(100_000), ())
 
 
 def test_adopted_position_is_sold_at_a_profit_over_its_average_price() -> None:
-    opened = opened_books(account(), (position(BTC, "10", "100"),), AS_OF)
+    opened = opened_books(account(), (position(BTC, "10", "100"),), AS_OF, asset_classes=CRYPTO)
     sale = intent(BTC, Purpose.EXIT, quantity=usd(10))
 
     after = settle(
@@ -41,4 +44,10 @@ def test_adopted_position_is_sold_at_a_profit_over_its_average_price() -> None:
 
 def test_account_without_positions_opens_empty_books() -> None:
     """I-35, I-36: a fresh account remembers nothing."""
-    assert opened_books(account(), (), AS_OF).trades == ()
+    assert opened_books(account(), (), AS_OF, asset_classes=CRYPTO).trades == ()
+
+
+def test_positions_of_a_class_nobody_trades_here_are_left_alone() -> None:
+    shares = position("AAPL", "3", asset_class=AssetClass.STOCK)
+
+    assert opened_books(account(), (shares,), AS_OF, asset_classes=CRYPTO).trades == ()
