@@ -119,7 +119,7 @@ class Settings(BaseModel):
     crypto_symbols: Pairs = Field(default_factory=lambda: _listed(CRYPTO_UNIVERSE), min_length=1, max_length=50)
     crypto_timeframe: Timeframe = Timeframe.DAY
     crypto_sessions: Sessions = Field(default_factory=lambda: _sessions(CRYPTO_SESSIONS), min_length=1)
-    settle_wait_s: float = Field(default=1.0, ge=0, le=20)
+    settle_wait_s: float = Field(default=0, ge=0, le=20)
 
     min_confidence: float = Field(default=0.65, ge=0.5, le=1)
     exit_confidence: float = Field(default=0.45, ge=0, le=0.5)
@@ -225,7 +225,7 @@ def load(environ: Mapping[str, str]) -> Settings:
     try:
         return Settings.model_validate({name: given[name] for name in Settings.model_fields if name in given})
     except ValidationError as error:
-        problems = [_problem(item) for item in error.errors(include_input=False)]
+        problems = [line for item in error.errors(include_input=False) for line in _problem(item).splitlines()]
         raise InvalidSettings("the settings cannot be used:\n" + "\n".join(f"- {line}" for line in problems)) from None
 
 

@@ -15,24 +15,26 @@ from core.ports import Document, Write
 
 log = structlog.get_logger()
 
+MOST_DAYS_KEPT = 3
+
 
 def universe(
     world: World, stored: Document | None, account_id: str, as_of: datetime, *, is_busy: bool
 ) -> tuple[tuple[Asset, ...], list[Write]]:
     """The broker's assets of our configured symbols, and the write that keeps a list that was just read.
 
-    A cycle that already reads more than usual (`is_busy`) leaves the day's reading to the next one, for a day at most.
-    Without an answer from the broker yesterday's list serves; without any list nothing is bought, and exits go on.
+    A cycle that already reads more than usual (`is_busy`) leaves the day's reading to a later one, for three days at
+    most. Without an answer from the broker an older list serves as long; without any nothing is bought, and exits go on.
     """
     wanted = list(world.settings.crypto_symbols)
     kept, age_days = _kept(stored, wanted, as_of)
-    if kept is not None and age_days <= (1 if is_busy else 0):
+    if kept is not None and age_days <= (MOST_DAYS_KEPT if is_busy else 0):
         return kept, []
     try:
         assets = world.broker.assets(AssetClass.CRYPTO, wanted)
     except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
         log.warning("assets_unavailable", error=str(error), kept_from_days_ago=age_days)
-        return (kept if kept is not None and age_days <= 1 else ()), []
+        return (kept if kept is not None and age_days <= MOST_DAYS_KEPT else ()), []
     fields = {"day": as_of.date(), "read_at": as_of, "wanted": wanted, "assets": assets}
     return assets, [Write(UNIVERSE_PATH, document(fields, account_id=account_id))]
 

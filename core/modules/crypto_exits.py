@@ -75,6 +75,7 @@ def trims(
     A symbol whose last sale is not settled waits for it: what is on its way out is not sold again.
     """
     selling = {record.intent.symbol for record in snapshot.books.unsettled if record.intent.side is Side.SELL}
+    selling |= {order.symbol for order in snapshot.orders if order.is_open and order.side is Side.SELL}
     positions = [position for position in positions if position.symbol not in selling and position.price > 0]
     equity = snapshot.account.equity_usd
     symbol_cap, class_cap = snapshot.limits.risk.max_symbol_frac * equity, class_share_frac * equity

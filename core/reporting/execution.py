@@ -120,8 +120,8 @@ def stop_figures(closed: Iterable[Trade]) -> StopFigures | None:
 
 def cadence(cycles: Sequence[CycleFacts]) -> Cadence | None:
     """How often cycles ran; None for a single one."""
-    gaps = [later.as_of - earlier.as_of for earlier, later in pairwise(cycles)]
-    return Cadence(median(gaps), max(gaps)) if gaps else None
+    gaps_s = [(later.as_of - earlier.as_of).total_seconds() for earlier, later in pairwise(cycles)]
+    return Cadence(timedelta(seconds=median(gaps_s)), timedelta(seconds=max(gaps_s))) if gaps_s else None
 
 
 def _average_price(fills: Sequence[BookedFill]) -> Decimal:

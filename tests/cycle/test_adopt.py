@@ -1,0 +1,71 @@
+"""A person's way out of drift: the broker's positions become the books."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+import requests
+
+from core.app import Instance
+from core.control import set_mode
+from core.cycle.adopt import adopt
+from core.errors import BadRequest
+from core.model.judgement import Mode
+from core.settings import load
+from tests.cycle.conftest import NewStand
+from tests.cycle.delivery import deliver
+from tests.cycle.market import EXIT_OF_BTC
+from tests.cycle.stand import Stand
+
+DAY = timedelta(days=1)
+
+
+def sell_by_hand(stand: Stand, symbol: str, quantity: str) -> None:
+    order = {"symbol": symbol, "side": "sell", "type": "market", "time_in_force": "gtc", "qty": quantity}
+    keys = {"APCA-API-KEY-ID": "hand", "APCA-API-SECRET-KEY": "hand"}
+    requests.post(f"{stand.url}/v2/orders", json=order, headers=keys, timeout=10).raise_for_status()
+
+
+def settled_until(stand: Stand, days: int) -> None:
+    stand.live_days(EXIT_OF_BTC, days)
+
+
+def test_adopting_ends_the_drift_and_keeps_mode_record_and_peak(crowded: NewStand) -> None:
+    """I-09, I-36: a trade by hand stops entries until a person has looked; then the broker's word counts."""
+    with crowded() as stand:
+        assert deliver(stand.environ, f"crypto_cycle-{EXIT_OF_BTC:%Y-%m-%dT%H:%M:%SZ}") == "done"
+        settled_until(stand, 2)
+        sell_by_hand(stand, "ETH/USD", "1")
+        stand.advance_to(EXIT_OF_BTC + 3 * DAY)
+        assert deliver(stand.environ, "crypto_cycle-manual-sees-drift") == "done"
+        before = stand.books()
+        world = Instance(load(stand.environ)).world()
+        set_mode(world.store, Mode.REDUCING, reason="sold by hand", by="anna", at=EXIT_OF_BTC + 3 * DAY)
+
+        after = adopt(world, reason="sold one ETH by hand", by="anna")
+
+        held = {position["symbol"]: Decimal(position["qty"]) for position in stand.ledger()["positions"]}
+        assert {trade.symbol: trade.open_quantity for trade in after.open_trades} == held
+        assert (after.record, after.marks) == (before.record, before.marks)
+        assert after.cash_usd == pytest.approx(Decimal(stand.ledger()["cash_usd"]), abs=Decimal("0.01"))
+        assert stand.books() == after
+        (mode,) = world.store.read(["control/mode"])
+        assert mode is not None
+        assert mode.data["mode"] == "REDUCING"
+
+
+def test_nothing_is_adopted_while_an_order_is_on_its_way(crowded: NewStand) -> None:
+    with crowded() as stand:
+        assert deliver(stand.environ, f"crypto_cycle-{EXIT_OF_BTC:%Y-%m-%dT%H:%M:%SZ}") == "done"
+
+        with pytest.raises(BadRequest, match="not settled yet"):
+            adopt(Instance(load(stand.environ)).world(), reason="too early", by="anna")
+
+        assert deliver(stand.environ, "crypto_cycle-manual-next") == "done"
+
+
+def test_adopting_needs_a_reason(crowded: NewStand) -> None:
+    with crowded() as stand, pytest.raises(BadRequest, match="reason"):
+        adopt(Instance(load(stand.environ)).world(), reason=" ", by="anna")
