@@ -24,7 +24,7 @@ def universe(
     """The broker's assets of our configured symbols, and the write that keeps a list that was just read.
 
     A cycle that already reads more than usual (`is_busy`) leaves the day's reading to a later one, for three days at
-    most. Without an answer from the broker an older list serves as long; without any nothing is bought, and exits go on.
+    most. Without an answer an older list serves as long; without any nothing is bought, and exits go on.
     """
     wanted = list(world.settings.crypto_symbols)
     kept, age_days = _kept(stored, wanted, as_of)

@@ -33,6 +33,7 @@ class Crypto:
         answers = [_entry(snapshot, symbol, views.get(symbol, ())) for symbol in snapshot.assets]
         entries = [answer for answer in answers if isinstance(answer, Opportunity)]
         refusals = [answer for answer in answers if isinstance(answer, Refusal)]
+        refusals += [gap for gap in snapshot.gaps if gap.symbol not in snapshot.assets]
         return (*sorted(entries, key=lambda entry: (-entry.confidence, entry.symbol)), *refusals)
 
     def monitor_positions(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:

@@ -1,0 +1,98 @@
+"""A dependency that stays down: exits go on without it, entries do not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from core.app import Instance
+from core.cycle.run import run_cycle
+from core.cycle.world import CycleRequest, World
+from core.errors import BrokerUnavailable, StoreUnavailable
+from core.ports import Write
+from core.settings import load
+from tests.cycle.conftest import NewStand
+from tests.cycle.market import EXIT_OF_BTC
+from tests.cycle.stand import Stand
+
+CYCLE = CycleRequest(f"crypto_cycle-{EXIT_OF_BTC:%Y-%m-%dT%H:%M:%SZ}", "crypto")
+
+
+class Down:
+    """A port of which some methods give no answer, ever."""
+
+    def __init__(self, port: Any, error: type[Exception], *names: str) -> None:
+        self._port, self._error, self._names = port, error, names
+
+    def __getattr__(self, name: str) -> Any:
+        return self._fail if name in self._names else getattr(self._port, name)
+
+    def _fail(self, *_: Any, **__: Any) -> Any:
+        raise self._error("no answer, again")
+
+
+def without_market(world: World) -> World:
+    return replace(world, data=Down(world.data, BrokerUnavailable, "market"))
+
+
+def without_bucket(world: World) -> World:
+    return replace(world, blobs=Down(world.blobs, StoreUnavailable, "put", "get"))
+
+
+def without_assets(world: World) -> World:
+    return replace(world, broker=Down(world.broker, BrokerUnavailable, "assets"))
+
+
+@pytest.mark.parametrize("crippled", [without_market, without_bucket])
+def test_exits_go_on_and_nothing_is_bought(crippled: Callable[[World], World], crowded: NewStand) -> None:
+    """I-40, I-42: the way out depends on broker and store alone."""
+    with crowded() as stand:
+        report = run_cycle(crippled(Instance(load(stand.environ)).world()), CYCLE)
+
+        assert report["outcome"] == "done"
+        assert stand.orders_sent_after(EXIT_OF_BTC, timedelta(hours=1)) == {("BTC/USD", "sell"): 1}
+
+
+def test_a_list_of_assets_that_stays_away_stops_no_exit(crowded: NewStand) -> None:
+    """I-28, I-40: an older list serves for days; without any, nothing is bought."""
+    with crowded() as stand:
+        world = without_assets(Instance(load(stand.environ)).world())
+        forget_assets(world)
+
+        report = run_cycle(world, CYCLE)
+
+        refused = {entry["symbol"]: {refusal["rule"] for refusal in entry["refused"]} for entry in report["symbols"]}
+        assert stand.orders_sent_after(EXIT_OF_BTC, timedelta(hours=1)) == {("BTC/USD", "sell"): 1}
+        assert "universe" in refused["ETH/USD"]
+
+
+def forget_assets(world: World) -> None:
+    world.store.commit([Write("universe/current", {"schema_version": 1, "wanted": [], "assets": "unreadable"})])
+
+
+def test_lost_books_begin_anew_without_buying(crowded: NewStand) -> None:
+    """I-59: what was lost is noticed, exits go on, and a person resumes."""
+    with crowded() as stand:
+        lose_books(stand)
+        world = Instance(load(stand.environ)).world()
+
+        report = run_cycle(world, CYCLE)
+
+        assert report["mode"] == "REDUCING"
+        assert "books/current is lost" in report["mode_reason"]
+        assert stand.orders_sent_after(EXIT_OF_BTC, timedelta(hours=1)) == {("BTC/USD", "sell"): 1}
+        again = run_cycle(Instance(load(stand.environ)).world(), CycleRequest("crypto_cycle-manual-later", "crypto"))
+        assert again["mode"] == "REDUCING"
+
+
+def lose_books(stand: Stand) -> None:
+    connection = sqlite3.connect(stand.folder / "state.db")
+    changed = connection.execute("DELETE FROM documents WHERE path = 'books/current'").rowcount
+    connection.commit()
+    connection.close()
+    assert changed == 1
