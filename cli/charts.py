@@ -1,4 +1,4 @@
-"""The equity curve beside buying and holding, with drawdown and exposure, as a PNG for light or for dark screens."""
+"""The equity curve beside cash and buying and holding, and the exposure, as a PNG for light or for dark screens."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from core.reporting.performance import Performance
@@ -41,29 +40,37 @@ def equity_chart(run: Performance, paper: Paper = LIGHT) -> bytes:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator, PercentFormatter, StrMethodFormatter
 
-    lines = [Line("Cronfolio", run.days, paper.run, 2.2)]
-    if run.hold is not None:
-        lines.append(Line("Buy and hold", run.hold.days, paper.hold, 1.1))
+    own = Line("Cronfolio", run.days, paper.run, 2.2)
+    panels = [("Equity beside cash (dotted)", [own])]
+    if run.hold is not None and run.hold_at_exposure is not None:
+        part = Line(f"Hold {run.exposure.mean_frac:.1%}", run.hold_at_exposure.days, paper.hold, 1.1)
+        whole = Line("Hold 100%", run.hold.days, paper.hold, 1.1)
+        # On scales of their own: beside everything in the market, a run with little in it looks flat.
+        panels = [
+            ("Equity beside cash (dotted) and holding as much as Cronfolio did", [own, part]),
+            ("Equity beside holding with all the money", [own, whole]),
+        ]
     with mpl.rc_context({"font.size": 9, "font.family": "DejaVu Sans"}):
         figure = Figure(figsize=(9.6, 6.4), dpi=DOTS_PER_INCH, facecolor=paper.background)
         figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
-        equity, falls, invested = figure.subplots(3, 1, sharex=True, height_ratios=(3.2, 1.1, 0.9))
-        equity.axhline(float(run.starting_equity_usd), color=paper.ink, linewidth=0.7, linestyle=(0, (1, 3)), zorder=1)
-        for line in lines:
-            # A line needs two points: where there are few, each is marked.
-            marker = "o" if len(line.days) <= FEW_DAYS else ""
-            for axes, values in ((equity, line.values), (falls, _falls(line.values))):
-                axes.plot(line.dates, values, color=line.colour, linewidth=line.width, marker=marker, markersize=4)
-        _name_ends(equity, lines)
+        heights = (2.4, 1.8)[: len(panels)]
+        *equity, invested = figure.subplots(len(panels) + 1, 1, sharex=True, height_ratios=(*heights, 0.9))
+        for axes, (title, lines) in zip(equity, panels, strict=True):
+            axes.axhline(float(run.starting_equity_usd), color=paper.ink, linewidth=0.9, linestyle=(0, (1, 3)))
+            for line in lines:
+                # A line needs two points: where there are few, each is marked.
+                marker = "o" if len(line.days) <= FEW_DAYS else ""
+                axes.plot(line.dates, line.values, color=line.colour, linewidth=line.width, marker=marker, markersize=4)
+            _name_ends(axes, lines)
+            axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
+            _dress(axes, paper, title, StrMethodFormatter("${x:,.0f}"))
         shares = [float(value) for _, value in run.invested_days]
-        invested.fill_between(lines[0].dates, shares, color=paper.run, linewidth=0, step="post")
+        invested.fill_between(own.dates, shares, color=paper.run, linewidth=0, step="post")
         invested.set_ylim(bottom=0)
-        falls.margins(y=0.1)
-        equity.yaxis.set_major_locator(MaxNLocator(6, integer=True))
         span = f"{run.first_at:%Y-%m-%d} to {run.last_at:%Y-%m-%d}, one point a day, n = {len(run.days)}"
-        _dress(equity, paper, f"Equity, {span}", StrMethodFormatter("${x:,.0f}"))
-        _dress(falls, paper, "Below the highest equity so far", PercentFormatter(1, decimals=None))
-        _dress(invested, paper, "Share of Cronfolio's equity in the market", PercentFormatter(1, decimals=None))
+        _dress(
+            invested, paper, f"Share of Cronfolio's equity in the market, {span}", PercentFormatter(1, decimals=None)
+        )
         picture = io.BytesIO()
         # Without the library's name and version in the file, equal runs give equal pictures.
         figure.savefig(picture, format="png", facecolor=paper.background, metadata={"Software": None})
@@ -88,15 +95,10 @@ class Line:
         return [float(value) for _, value in self.days]
 
 
-def _falls(values: Sequence[float]) -> list[float]:
-    """How far each value lies below the highest so far, as a fraction, never above zero."""
-    return [value / peak - 1 for value, peak in zip(values, accumulate(values, max), strict=True)]
-
-
 def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
     """Each line's name and last value to the right of its end, moved apart where two would overlap."""
     low, high = axes.get_ylim()
-    least_gap = (high - low) * 0.13
+    least_gap = (high - low) * 0.2
     heights: list[float] = []
     for line in sorted(lines, key=lambda line: line.values[-1]):
         height = max([line.values[-1], *(taken + least_gap for taken in heights)])

@@ -8,15 +8,11 @@ from datetime import UTC, datetime
 import click
 
 from cli.state import existing_store, state_option
+from cli.words import MEANINGS
 from core.control import set_mode
 from core.errors import CronfolioError
 from core.model.judgement import Mode
 
-MEANINGS = {
-    Mode.ACTIVE: "entries and exits",
-    Mode.REDUCING: "exits only",
-    Mode.HALTED: "no orders at all: open positions are not watched",
-}
 reason_option = click.option("--reason", required=True, help="Why; it is stored and shown on every receipt.")
 name_option = click.option("--name", default=getpass.getuser, show_default="your user name", help="Who decides this.")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 from rich.console import Console
-from rich.table import Table
+from rich.padding import Padding
 from rich.text import Text
 
 from cli.recordings.fetch import SliceState, SliceStatus, data_dir, fetch, list_slices
@@ -53,25 +53,23 @@ def list_data() -> None:
         statuses = list_slices(folder)
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    table = Table(title=f"Recorded data in {folder}")
-    for heading in ("slice", "content", "rows", "range", "from", "fetched"):
-        table.add_column(heading, justify="right" if heading == "rows" else "left", overflow="fold")
+    console = Console(highlight=False)
+    console.print(Text(f"Recorded data in {folder}"), soft_wrap=True)
     for status in statuses:
-        table.add_row(*_cells(status))
-    Console().print(table)
+        # The name begins a line of its own, whole at any width: it is what `fetch` and --data are given.
+        console.print("", Text.assemble((status.slice.name, "bold"), f"  {_held(status)}"), sep="\n")
+        source = status.slice.source
+        for line in (status.slice.content, f"from {source.requirement}, {source.licence}"):
+            console.print(Padding(Text(line), (0, 0, 0, 2), expand=False))
 
 
-def _cells(status: SliceStatus) -> tuple[str, ...]:
-    answers = {SliceState.READY: "yes", SliceState.ABSENT: "no", SliceState.OUTDATED: "outdated"}
-    source = status.slice.source
-    return (
-        status.slice.name,
-        status.slice.content,
-        f"{status.rows:,}" if status.rows is not None else "",
-        f"{status.first[:10]} to {status.last[:10]}" if status.first and status.last else "",
-        f"{source.requirement} ({source.licence})",
-        answers[status.state],
-    )
+def _held(status: SliceStatus) -> str:
+    """What the data folder has of a slice."""
+    if status.state is SliceState.ABSENT:
+        return "not fetched"
+    rows = f"{status.rows:,} rows" if status.rows is not None else "rows unknown"
+    span = f", {status.first[:10]} to {status.last[:10]}" if status.first and status.last else ""
+    return f"{'fetched' if status.state is SliceState.READY else 'outdated'}, {rows}{span}"
 
 
 @data.command("record")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -17,11 +18,18 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli.options import Moment, Spacing, cash_option, data_option
 from cli.processes import end_children_on_sigterm, functions, venue, venue_settings
 from cli.reconcile import proof, read_ledger
-from cli.recordings.playable import about_recording, recorded_data, recorded_pairs
+from cli.recordings.playable import (
+    about_recording,
+    described_range,
+    played_range,
+    recorded_data,
+    recorded_pairs,
+    refuse_outside,
+)
 from cli.report import terminal, write_report
 from cli.report_page import Surroundings, report_page
 from cli.scheduler import Delivery, Scheduler, VenueClock, ticks, virtual_deliveries
-from cli.state import fresh_folder, run_folder, store_named
+from cli.state import fresh_folder, run_folder, store_named, writable_folder
 from cli.words import money, wide_console
 from core.control import MODE_PATH, set_mode
 from core.documents import parsed
@@ -31,6 +39,7 @@ from core.model.limits import Costs
 from core.ports import Store
 from core.reporting.history import read_history
 from core.reporting.performance import performance
+from core.reporting.standing import mode_in_force
 from core.reporting.statistics import percentile
 from core.schedules import CRYPTO_CYCLE
 
@@ -65,22 +74,52 @@ def demo(start: datetime, end: datetime, data: str, cash: Decimal, every: timede
         raise click.UsageError(f"--end {end:%Y-%m-%d %H:%M} is not after --start {start:%Y-%m-%d %H:%M}")
     console = wide_console()
     recording = recorded_data(data, console)
-    folder = fresh_folder(folder.resolve() if folder else run_folder("demo"))
+    described = described_range(recording)
+    if described is not None:
+        refuse_outside(described, start, end)
+    folder = writable_folder(folder.resolve() if folder else run_folder("demo"))
     end_children_on_sigterm()
     times = list(ticks(start, end, every))
-    with venue(data=recording, start=start, cash_usd=cash, log_folder=folder) as exchange:
-        pairs = recorded_pairs(exchange.url)
-        env = venue_settings(exchange.url, folder, ",".join(pairs))
-        with functions(env, log_folder=folder) as served:
-            console.print(f"venue {exchange.url}, functions {served.url}")
-            store = store_named(env["CRONFOLIO_STATE"])
-            deliveries = virtual_deliveries(Scheduler(served.url), VenueClock(exchange.url), CRYPTO_CYCLE, times)
-            durations_ms = [
-                delivery.duration_ms for delivery in shown(operated(deliveries, store), len(times), console)
-            ]
-        ledger = read_ledger(exchange.url)
-    save_ledger(ledger, folder)
-    conclude(store, ledger, durations_ms, recording, pairs.values(), folder, console)
+    durations_ms: list[float] = []
+    try:
+        with venue(data=recording, start=start, cash_usd=cash, log_folder=folder) as exchange:
+            if described is None:
+                refuse_outside(played_range(exchange.url), start, end)
+            fresh_folder(folder)
+            pairs = recorded_pairs(exchange.url)
+            env = venue_settings(exchange.url, folder, ",".join(pairs))
+            with functions(env, log_folder=folder) as served:
+                console.print(f"venue {exchange.url}, functions {served.url}")
+                store = store_named(env["CRONFOLIO_STATE"])
+                deliveries = virtual_deliveries(Scheduler(served.url), VenueClock(exchange.url), CRYPTO_CYCLE, times)
+                for delivery in shown(operated(deliveries, store), len(times), console):
+                    durations_ms.append(delivery.duration_ms)
+            ledger = read_ledger(exchange.url)
+    except KeyboardInterrupt:
+        raise Interrupted(len(durations_ms), len(times), folder) from None
+    name, notes = about_recording(recording, start, end)
+    bars = (
+        f"Prices are recorded bars of {' and '.join(sorted(set(pairs.values())))}: what happened within a bar is not "
+        "known."
+    )
+    around = Surroundings(
+        source=f"local venue over the recording {name}",
+        limits=(bars, *VENUE_LIMITS, *(f"The recording: {note}" for note in notes)),
+        requests=ledger["requests"],
+        request_to_answer_ms=(median(durations_ms), percentile(durations_ms, 0.95)),
+    )
+    conclude(store, ledger, around, times[-1], folder, console)
+
+
+class Interrupted(click.ClickException):
+    """Ctrl-C during a demo."""
+
+    exit_code = 130
+
+    def __init__(self, done: int, total: int, folder: Path) -> None:
+        older = (folder / "report.html").exists()
+        kept = f"the report in {folder} is an earlier run's" if older else "nothing was reported"
+        super().__init__(f"stopped after {done:,} of {total:,} cycles; {kept}")
 
 
 def operated(deliveries: Iterator[Delivery], store: Store) -> Iterator[Delivery]:
@@ -136,9 +175,8 @@ def save_ledger(ledger: Mapping[str, Any], folder: Path) -> None:
 def conclude(
     store: Store,
     ledger: Mapping[str, Any],
-    durations_ms: Sequence[float],
-    recording: str,
-    timeframes: Iterable[str],
+    around: Surroundings,
+    as_of: datetime,
     folder: Path,
     console: Console,
 ) -> None:
@@ -146,20 +184,11 @@ def conclude(
     try:
         result = proof(store, ledger)
         run = performance(read_history(store), taker_fee_frac=Costs().taker_fee_frac)
+        mode = mode_in_force(store, as_of)
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
-    name, notes = about_recording(recording)
-    bars = (
-        f"Prices are recorded bars of {' and '.join(sorted(set(timeframes)))}: what happened within a bar is not known."
-    )
-    around = Surroundings(
-        source=f"local venue over the recording {name}",
-        limits=(bars, *VENUE_LIMITS, *(f"The recording: {note}" for note in notes)),
-        requests=ledger["requests"],
-        request_to_answer_ms=(median(durations_ms), percentile(durations_ms, 0.95)),
-        proof=result,
-    )
-    page = report_page(run, around)
+    page = report_page(run, replace(around, proof=result, mode=mode))
+    save_ledger(ledger, folder)
     written = (*write_report(page, run, folder), folder / "orders.jsonl", folder / "ledger.json")
     console.print(terminal(page, written))
     if not result.agrees:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli.adopt import adopt
 from cli.control import halt, resume
 from cli.data import data
 from cli.demo import demo
@@ -11,6 +12,7 @@ from cli.reconcile import reconcile
 from cli.report import report
 from cli.run import run
 from cli.stack import stack
+from cli.status import status
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -19,7 +21,7 @@ def main() -> None:
     """Trade an Alpaca paper account from scheduled, stateless functions, or try it on recorded data first."""
 
 
-for command in (demo, run, report, reconcile, halt, resume, stack, data):
+for command in (demo, run, status, report, reconcile, halt, resume, adopt, stack, data):
     main.add_command(command)
 
 

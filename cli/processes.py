@@ -26,6 +26,8 @@ READY_WITHIN_S = 60.0
 POLL_S = 0.05
 END_WITHIN_S = 10.0
 LOG_TAIL_LINES = 8
+REFUSED = 2
+"""The exit status of a program that said in a sentence why it cannot start."""
 VENUE_ONLY = "not-a-key-the-local-venue-takes-any"
 """Stands where a broker's key is expected; it is worth nothing anywhere else."""
 
@@ -48,7 +50,10 @@ class Service:
         status = self.process.poll()
         if status is None:
             return None
-        tail = "\n".join(self.log_file.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        if status == REFUSED and lines:
+            return f"the {self.name} did not start: {lines[-1].removeprefix(f'{self.name}: ')}"
+        tail = "\n".join(lines[-LOG_TAIL_LINES:])
         return f"{self.name} ended with status {status}; the end of {self.log_file}:\n{tail}"
 
 

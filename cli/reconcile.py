@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.text import Text
 
 from cli.state import existing_store, state_option
+from cli.tables import PlainTable
 from cli.words import money, wide_console
 from core.documents import parsed
 from core.errors import BadRequest, CronfolioError
@@ -115,12 +116,9 @@ def reconcile(state: str, ledger: str) -> None:
         result = proof(store, read_ledger(ledger))
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
-    table = Table(title=f"as of {result.as_of}", title_justify="left", box=None, padding=(0, 3, 0, 0), pad_edge=False)
-    for heading in ("", "our books", "venue", "difference"):
-        table.add_column(heading, justify="right" if heading else "left", no_wrap=True)
-    for line in result.lines:
-        table.add_row(*cells(line))
-    wide_console().print(table, "", result.verdict, sep="\n")
+    columns = ("", "our books", "venue", "difference")
+    table = PlainTable(columns, [cells(line) for line in result.lines], numbers=(False, True, True, True))
+    wide_console().print(Text(f"as of {result.as_of}"), table, "", result.verdict, sep="\n")
     raise SystemExit(0 if result.agrees else 1)
 
 

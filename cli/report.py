@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -13,13 +14,16 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.charts import DARK, LIGHT, equity_chart
-from cli.report_page import Page, Section, Surroundings, report_page
-from cli.state import existing_store, state_option
+from cli.report_page import Page, Surroundings, report_page
+from cli.sections import Section
+from cli.state import existing_store, state_option, writable_folder
+from cli.tables import PlainTable
 from cli.words import wide_console
 from core.errors import CronfolioError
 from core.model.limits import Costs
 from core.reporting.history import read_history
 from core.reporting.performance import Performance, performance
+from core.reporting.standing import mode_in_force
 
 TEMPLATES = Path(__file__).parent / "templates"
 PICTURE = "equity.png"
@@ -35,12 +39,15 @@ PICTURE = "equity.png"
 )
 def report(state: str, out_folder: Path | None) -> None:
     """Show what a run came to, from the receipts and trades in its store."""
+    store = existing_store(state)
+    if out_folder is not None:
+        writable_folder(out_folder)
     try:
-        history = read_history(existing_store(state))
+        history, mode = read_history(store), mode_in_force(store, datetime.now(UTC))
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
     run = performance(history, taker_fee_frac=Costs().taker_fee_frac)
-    page = report_page(run, Surroundings(source=f"from {state}", limits=(DEPOSITS,)))
+    page = report_page(run, Surroundings(source=f"from {state}", limits=(DEPOSITS,), mode=mode))
     wide_console().print(terminal(page))
     if out_folder is not None:
         for path in write_report(page, run, out_folder):
@@ -51,8 +58,7 @@ DEPOSITS = "Deposits and withdrawals are not told apart from profit and loss: bo
 
 
 def write_report(page: Page, run: Performance, folder: Path) -> tuple[Path, ...]:
-    """The HTML page, which needs no other file, the Markdown page and its picture; gives their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """The HTML page, which needs no other file, the Markdown page and its picture, into a folder that is there."""
     light, dark = equity_chart(run, LIGHT), equity_chart(run, DARK)
     files = {
         folder / "report.html": html(page, light, dark).encode(),
@@ -78,6 +84,7 @@ def markdown(page: Page, picture: str) -> str:
 def terminal(page: Page, written: Sequence[Path] = ()) -> RenderableType:
     """The page for the terminal: what was written before the proof, and the verdict on the last line."""
     parts: list[RenderableType] = [Text(page.title, style="bold"), Text(page.subtitle, style="dim")]
+    parts += ["", Text(page.notice, style="bold")] if page.notice else []
     for section in page.sections:
         parts += _terminal_section(section)
     parts += ["", Text("What these figures cannot tell", style="bold")]
@@ -92,12 +99,8 @@ def terminal(page: Page, written: Sequence[Path] = ()) -> RenderableType:
 
 
 def _terminal_section(section: Section) -> list[RenderableType]:
-    table = Table(show_header=section.has_heading, box=None, padding=(0, 3, 0, 0), pad_edge=False, header_style="dim")
-    for index, column in enumerate(section.columns):
-        is_number = section.is_number(index)
-        table.add_column(column, justify="right" if is_number else "left", no_wrap=is_number)
-    for row in section.rows:
-        table.add_row(*(Text(cell) for cell in row))
+    numbers = [section.is_number(index) for index in range(len(section.columns))]
+    table = PlainTable(section.columns, section.rows, numbers=numbers, show_header=section.has_heading)
     shown: list[RenderableType] = [table] if section.rows else []
     return ["", Text(section.title, style="bold"), Text(section.basis, style="dim"), *shown, *map(Text, section.notes)]
 

@@ -11,7 +11,7 @@ import click
 
 from cli.options import Moment, cash_option, data_option
 from cli.processes import Service, StackFailed, end_children_on_sigterm, functions, venue, venue_settings
-from cli.recordings.playable import recorded_data, recorded_pairs
+from cli.recordings.playable import described_range, recorded_data, recorded_pairs, refuse_outside
 from cli.state import fresh_folder, run_folder
 from cli.words import wide_console
 from core.schedules import CRYPTO_CYCLE
@@ -27,13 +27,16 @@ LOOK_EVERY_S = 0.5
 @cash_option
 def stack(port_venue: int | None, port_functions: int | None, data: str, start: datetime, cash: Decimal) -> None:
     """Start the venue and the functions, print how to call them, and serve until Ctrl-C."""
-    folder = fresh_folder(run_folder("stack"))
     recording = recorded_data(data, wide_console())
+    described = described_range(recording)
+    if described is not None:
+        refuse_outside(described, start, start)
+    folder = fresh_folder(run_folder("stack"))
     end_children_on_sigterm()
     with venue(data=recording, start=start, cash_usd=cash, log_folder=folder, port=port_venue) as exchange:
         env = venue_settings(exchange.url, folder, ",".join(recorded_pairs(exchange.url)))
         with functions(env, log_folder=folder, port=port_functions) as served:
-            click.echo(instructions(exchange.url, served.url, folder, start))
+            click.echo(instructions(exchange.url, served.url, folder))
             try:
                 serve(exchange, served)
             except KeyboardInterrupt:
@@ -50,7 +53,7 @@ def serve(*services: Service) -> None:
                 raise StackFailed(fault)
 
 
-def instructions(venue_url: str, functions_url: str, folder: Path, start: datetime) -> str:
+def instructions(venue_url: str, functions_url: str, folder: Path) -> str:
     """What a person can type next."""
     function = f"{functions_url}/{CRYPTO_CYCLE.function}"
     return "\n".join(
@@ -59,8 +62,8 @@ def instructions(venue_url: str, functions_url: str, folder: Path, start: dateti
             f"functions  {functions_url}",
             f"state      sqlite:///{folder / 'state.db'}, logs in {folder}",
             "",
-            "one cycle, then a day passes at the venue, then its ledger:",
-            f"  curl -X POST -H 'X-CloudScheduler-ScheduleTime: {start:%Y-%m-%dT%H:%M:%SZ}' {function}",
+            "one new cycle at the venue's time, then a day passes there, then its ledger; as often as you like:",
+            f"  curl -X POST {function}",
             f"  curl -X POST -d '{{\"seconds\": 86400}}' {venue_url}/venue/advance",
             f"  curl {venue_url}/venue/ledger",
             "",

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -14,11 +15,8 @@ from core.app import open_store
 from core.ports import Store
 
 RUN_STATE = "sqlite:///var/run/state.db"
-RUN_FILES = (
-    *("state.db", "state.db-wal", "state.db-shm", "blobs", "venue.log", "functions.log"),
-    *("ledger.json", "orders.jsonl", "report.html", "report.md", "equity.png"),
-)
-"""What a run over recorded data leaves in its folder."""
+STATE_FILES = ("state.db", "state.db-wal", "state.db-shm", "blobs")
+"""What a run over recorded data keeps in its folder besides logs and reports, which are written over older ones."""
 
 state_option: Callable[[Any], Any] = click.option(
     "--state",
@@ -58,10 +56,20 @@ def run_folder(name: str) -> Path:
     return Path("var", name).resolve()
 
 
+def writable_folder(folder: Path) -> Path:
+    """The folder, made where it is not there yet; one sentence where nothing can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            return folder
+    except OSError as error:
+        raise click.ClickException(f"{folder} cannot be written to: {error.strerror}; choose another folder") from error
+
+
 def fresh_folder(folder: Path) -> Path:
-    """The folder without the files of an earlier run; any other file in it stays."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in (folder / name for name in RUN_FILES):
+    """The folder without the state of an earlier run; any other file in it stays."""
+    writable_folder(folder)
+    for path in (folder / name for name in STATE_FILES):
         if path.is_dir():
             shutil.rmtree(path)
         else:

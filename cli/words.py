@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from rich.console import Console
 
+from core.model.judgement import PERSON, Mode, ModeState
 from core.units import cents
+
+MEANINGS = {
+    Mode.ACTIVE: "entries and exits",
+    Mode.REDUCING: "exits only",
+    Mode.HALTED: "no orders at all: open positions are not watched",
+}
 
 PLAIN_WIDTH = 120
 """Columns where no terminal says how many it has, as in a file or a build log."""
@@ -56,3 +63,32 @@ def count(n: int, noun: str) -> str:
 def period(first: datetime, last: datetime) -> str:
     """The dates from the first to the last moment, in UTC."""
     return f"{first:%Y-%m-%d} to {last:%Y-%m-%d}"
+
+
+def moment(at: datetime) -> str:
+    """A UTC time to the minute."""
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def lasting(span: timedelta) -> str:
+    """A length of time in its handiest unit: `5 min`, `24 h`, `7.4 days`."""
+    seconds = span.total_seconds()
+    for unit, length_s, below_s in (("s", 1, 60), ("min", 60, 3600), ("h", 3600, 48 * 3600)):
+        if seconds < below_s:
+            return f"{_short(seconds / length_s)} {unit}"
+    return f"{_short(seconds / 86_400)} days"
+
+
+def _short(number: float) -> str:
+    return f"{number:.1f}".removesuffix(".0")
+
+
+def mode_words(state: ModeState) -> str:
+    """The mode, what it means, who set it when, and why."""
+    by = state.by.removeprefix(PERSON)
+    author = f"the breaker {by.partition(':')[2].replace('_', ' ')}" if by.startswith("breaker:") else by
+    until = "" if state.until is None else f", until {moment(state.until)}"
+    return (
+        f"{state.mode} ({MEANINGS[state.mode]}), set by {author} at {moment(state.at)}{until}: "
+        f"{state.reason.rstrip('.')}."
+    )

@@ -98,7 +98,8 @@ CRYPTO_DAILY = Slice(
     notes=(
         "The source has no days 2019-03-20 to 2019-03-31; they stay missing.",
         "2020-01-17 is dropped as incomplete: its BTC volume is 138 against 6713 the day before.",
-        "Days without a trade (nine for BTC, most in the halt of January 2015) are flat fillers: dropped.",
+        "Days without a trade are flat fillers and are dropped: 2014-12-15, 2015-01-06 to 2015-01-11 and 2015-08-06.",
+        "2018-08-12 has no trade in any coin: a flat filler, dropped.",
         "2018-10-16 and 2019-03-19 carry a small part of a usual day's volume; they are kept as recorded.",
     ),
 )

@@ -38,7 +38,8 @@ def read_standing(store: Store, as_of: datetime) -> Standing:
         last = cycle_facts(document)
         if last is not None:
             break
-        unfinished.append(str(document.data.get("cycle_id", document.path)))
+        if document.data.get("state") != "done":
+            unfinished.append(str(document.data.get("cycle_id", document.path)))
     return Standing(
         mode=_mode(mode, stored_books, as_of),
         last=last,

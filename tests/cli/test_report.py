@@ -16,10 +16,10 @@ from cli.main import main
 from cli.reconcile import Line, Proof
 from cli.report import html, markdown, terminal
 from cli.report_page import Page, Surroundings, report_page
-from core.model.judgement import Mode, Refusal
+from core.model.judgement import Mode, ModeState, Refusal
 from core.reporting.performance import Performance, performance
 from core.state.sqlite import SqliteStore
-from tests.reporting.facts import BTC, ETH, cycle, history, receipt_write, trade, trade_write
+from tests.reporting.facts import BTC, ETH, cycle, day, history, receipt_write, trade, trade_write
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PROOF = Proof("2024-01-10T00:00:00Z", 1, (Line("Cash", Decimal("995.25"), Decimal("995.25"), Decimal("0.01"), "$"),))
@@ -33,14 +33,13 @@ def run_of(trades: int, **changes: object) -> Performance:
     return performance(history(cycles, closed), taker_fee_frac=Decimal("0.0025"))
 
 
-def page_of(run: Performance) -> Page:
-    return report_page(
-        run, Surroundings("a test", ("one limit",), {"GET /v2/clock": 10, "POST /v2/orders": 5}, (20, 30), PROOF)
-    )
+def page_of(run: Performance, mode: ModeState | None = None) -> Page:
+    calls = {"GET /v1beta3/crypto/us/latest/quotes": 10, "POST /v2/orders": 5}
+    return report_page(run, Surroundings("a test", ("one limit",), calls, (20, 30), PROOF, mode))
 
 
-def in_terminal(page: Page) -> str:
-    console = Console(file=io.StringIO(), width=120)
+def in_terminal(page: Page, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width)
     console.print(terminal(page))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -63,6 +62,64 @@ def test_every_rendering_states_the_trades_and_their_interval(trades: int, claim
         assert "-9.00%" in shown
 
 
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_a_narrow_terminal_wraps_and_cuts_nothing_off(width: int) -> None:
+    trades = [
+        trade(number, price, strategy="mean_reversion", reason=f"{reason}: in words")
+        for number, (price, reason) in enumerate([("90", "stop"), ("210", "trailing_stop"), ("90", "time_stop")])
+    ]
+    refused = (Refusal(BTC, "symbol_hourly_limit", "2 orders of BTC/USD within the hour, at most 2"),)
+    cycles = [cycle(0, "100000", refusals=refused), cycle(1, "99000", "50000"), cycle(2, "98000")]
+    page = page_of(performance(history(cycles, trades), taker_fee_frac=Decimal("0.0025")))
+
+    shown = in_terminal(page, width)
+
+    assert max(len(line) for line in shown.splitlines()) <= width
+    assert "\u2026" not in shown
+    assert shown.rstrip().endswith("equal to the cent: yes")
+    words = {word for section in page.sections for row in section.rows for cell in row for word in cell.split()}
+    assert [word for word in sorted(words) if word not in shown] == []
+    keys = {line[:14].rstrip() for line in shown.splitlines()}
+    assert {"stop", "time stop", "trailing stop", "mean reversion"} <= keys
+
+
+def test_the_mode_in_force_is_the_first_word_unless_it_is_active() -> None:
+    emergency = ModeState(Mode.HALTED, "emergency", "person:ann", day(12))
+
+    for shown in renderings(page_of(run_of(1), emergency)):
+        sentence = " ".join(shown.split()).partition("Trading mode now: ")[2]
+        assert sentence.startswith("HALTED (no orders at all: open positions are not watched), set by ann at ")
+        assert shown.index("emergency") < shown.index("The account")
+    active = ModeState(Mode.ACTIVE, "first run", "cronfolio", day(0))
+    assert all("Trading mode now" not in shown for shown in renderings(page_of(run_of(1), active)))
+
+
+def test_the_first_cards_set_the_return_beside_cash_and_the_same_exposure() -> None:
+    quotes = [{BTC: (Decimal(price), Decimal(price))} for price in (100, 80)]
+    cycles = [cycle(0, "1000", "800", quotes=quotes[0]), cycle(1, "900", "720", quotes=quotes[1])]
+
+    page = page_of(performance(history(cycles), taker_fee_frac=Decimal(0)))
+
+    # a fifth was invested on average: 0.2 * -20 %
+    assert [(tile.label, tile.value) for tile in page.tiles[:4]] == [
+        ("Return", "-10.00%"),
+        ("Cash", "0.00%"),
+        ("Buy and hold 20.0%", "-4.00%"),
+        ("Buy and hold 100%", "-20.00%"),
+    ]
+
+
+def test_stops_are_told_with_their_overshoot_and_with_who_was_watching() -> None:
+    cycles = [cycle(number, "1000") for number in range(3)]
+    run = performance(history(cycles, [trade(0, "85.5")]), taker_fee_frac=Decimal("0.0025"))
+
+    (stops,) = (section for section in page_of(run).sections if section.title.startswith("Stops"))
+
+    assert "5.0% below the stop price, the worst 5.0% below; in all that cost $44.89." in stops.notes[0]
+    assert stops.notes[1].startswith("Cycles ran every 24 h; between them nobody watched the stops.")
+    assert any("here every 24 h" in limit for limit in page_of(run).limits)
+
+
 def test_every_section_says_what_it_rests_on() -> None:
     page = page_of(run_of(5))
 
@@ -73,7 +130,11 @@ def test_every_section_says_what_it_rests_on() -> None:
 def test_calls_are_told_in_all_per_cycle_and_by_kind() -> None:
     (calls,) = (section for section in page_of(run_of(1)).sections if section.title.startswith("Calls"))
 
-    assert calls.rows == (("GET /v2/clock", "10", "1.00"), ("POST /v2/orders", "5", "0.50"), ("all", "15", "1.50"))
+    assert calls.rows == (
+        ("GET /v1beta3/crypto/us/latest/quotes", "10", "1.00"),
+        ("POST /v2/orders", "5", "0.50"),
+        ("all", "15", "1.50"),
+    )
 
 
 def test_the_proof_is_the_last_word_everywhere() -> None:

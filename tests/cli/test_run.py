@@ -66,9 +66,9 @@ def test_a_cycle_is_told_in_a_line_and_its_orders_below() -> None:
 
 
 def test_a_cycle_that_did_nothing_says_why() -> None:
-    receipt = {"outcome": "disabled", "reason": "CRYPTO_TRADING is false"}
+    receipt = {"outcome": "busy", "held_by": "crypto_cycle-1"}
 
-    assert "CRYPTO_TRADING is false" in told(Delivery(datetime(2024, 1, 1, tzinfo=UTC), receipt, 20.0, 1))
+    assert "crypto_cycle-1" in told(Delivery(datetime(2024, 1, 1, tzinfo=UTC), receipt, 20.0, 1))
 
 
 class Watch:

@@ -47,8 +47,8 @@ def command(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "cli.main", *arguments]
 
 
-def demo(recording: Path, out: Path) -> subprocess.CompletedProcess[str]:
-    arguments = ["demo", "--data", str(recording), "--start", START, "--end", END, "--out", str(out)]
+def demo(recording: Path, out: Path, end: str = END) -> subprocess.CompletedProcess[str]:
+    arguments = ["demo", "--data", str(recording), "--start", START, "--end", end, "--out", str(out)]
     return subprocess.run(command(arguments), cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S)
 
 
@@ -94,12 +94,48 @@ def test_a_cent_that_is_doctored_into_a_real_ledger_is_found(finished_demo: tupl
     assert (changed.exit_code, changed.output.splitlines()[-1]) == (1, "equal to the cent: no (Cash)")
 
 
-def test_a_demo_over_a_missing_recording_fails_with_the_venues_own_words(tmp_path: Path) -> None:
-    finished = demo(tmp_path / "nowhere", tmp_path / "out")
+def test_a_demo_over_a_folder_without_bars_fails_with_the_venues_own_sentence(tmp_path: Path) -> None:
+    finished = demo(tmp_path, tmp_path / "out")
 
     assert finished.returncode == 1
-    assert "no recording" in finished.stderr
+    assert finished.stderr.startswith(f"Error: the venue did not start: {tmp_path} holds no recording")
     assert "Traceback" not in finished.stderr
+
+
+def test_a_demo_beyond_a_recording_without_a_description_is_refused_and_deletes_nothing(
+    recording: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "state.db").write_text("an earlier run")
+
+    finished = demo(recording, tmp_path, end="2024-06-01")
+
+    assert finished.returncode == 2
+    assert "runs from 2024-01-01 00:00 to 2024-05-21 00:00 UTC, and --end 2024-06-01 00:00" in finished.stderr
+    assert (tmp_path / "state.db").read_text() == "an earlier run"
+
+
+def test_an_interrupted_demo_says_how_far_it_came_and_keeps_the_older_report(recording: Path, tmp_path: Path) -> None:
+    (tmp_path / "report.html").write_text("an earlier report")
+    arguments = ["demo", "--data", str(recording), "--start", "2024-01-01", "--end", END, "--every", "5m"]
+    process = subprocess.Popen(
+        [sys.executable, "-u", *command([*arguments, "--out", str(tmp_path)])[1:]],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        _, told = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert process.returncode == 130
+    assert re.fullmatch(r"Error: stopped after \d+ of 40,\d+ cycles; the report in .+ is an earlier run's\n", told)
+    assert (tmp_path / "report.html").read_text() == "an earlier report"
 
 
 def test_a_stack_serves_until_it_is_told_to_end_and_takes_its_processes_along(recording: Path, tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ def test_a_run_without_trades_claims_nothing() -> None:
     assert run.drawdown is None
     assert (run.closed.trades, run.closed.win_interval, run.closed.profit_factor) == (0, None, None)
     assert (run.closed.best, run.closed.average_win_usd) == (None, None)
+    assert (run.closed.win_frac, run.closed.expectancy_usd, run.closed.mean_held) == (None, None, None)
     assert run.by_symbol == ()
     assert (run.realised_usd, run.unrealised_usd) == (ZERO, ZERO)
 
@@ -58,6 +59,17 @@ def test_a_result_of_exactly_zero_is_no_win() -> None:
     run = figures([cycle(0, "1000")], [replace(even, entries=(free[0],), exits=(free[1],))])
 
     assert (run.closed.realised_usd, run.closed.wins, run.closed.average_loss_usd) == (ZERO, 0, ZERO)
+
+
+def test_expectancy_win_rate_and_holding_time_of_closed_trades() -> None:
+    longer = trade(2, "90")
+    longer = replace(longer, exits=tuple(replace(fill, at=day(6)) for fill in longer.exits))
+
+    run = figures([cycle(0, "1000")], [trade(0, "110"), longer, trade(8, None)])
+
+    assert run.closed.win_frac == Decimal("0.5")
+    assert run.closed.expectancy_usd == (WIN + LOSS) / 2
+    assert (run.closed.mean_held, run.closed.longest_held) == (timedelta(days=2.5), timedelta(days=4))
 
 
 def test_an_open_trade_is_unrealised_and_no_win() -> None:
@@ -130,6 +142,21 @@ def test_buy_and_hold_pays_the_ask_and_the_fee_and_is_valued_at_the_middle() -> 
     assert run.hold.return_frac == Decimal("-0.0025")
     assert run.hold.drawdown is not None
     assert run.hold.drawdown.usd == Decimal("7.4875")
+
+
+def test_the_same_basket_is_held_at_the_mean_exposure_and_the_rest_stays_cash() -> None:
+    quotes = [{BTC: (Decimal(price), Decimal(price))} for price in (100, 50, 80)]
+    cycles = [cycle(number, "1000", cash, quotes=quotes[number]) for number, cash in enumerate(("1000", "400", "1000"))]
+
+    run = figures(cycles)
+
+    # 20 % of 1000 dollars buys 1.995 coins after the fee; 800 stay
+    assert run.exposure.mean_frac == Decimal("0.2")
+    assert run.hold_at_exposure is not None
+    assert [value for _, value in run.hold_at_exposure.days] == [Decimal("999.5"), Decimal("899.75"), Decimal("959.6")]
+    assert run.hold_at_exposure.return_frac == Decimal("-0.0404")
+    assert run.hold_at_exposure.drawdown is not None
+    assert run.hold_at_exposure.drawdown.usd == Decimal("100.25")
 
 
 def test_buy_and_hold_names_what_had_no_quote_on_the_first_day() -> None:
