@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -63,11 +64,11 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         )
     if not isinstance(held, claiming.Claim):
         return held.answer(request.cycle_id)
-    try:
-        return _claimed_cycle(world, request, stored, held, as_of, now)
-    except Exception:
-        _release(world, held)
-        raise
+    with ExitStack() as unfinished:
+        unfinished.callback(_release, world, held)
+        report = _claimed_cycle(world, request, stored, held, as_of, now)
+        unfinished.pop_all()
+    return report
 
 
 def _claimed_cycle(

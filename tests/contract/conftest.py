@@ -12,9 +12,7 @@ from core.ports import Blobs, Store
 from core.state.cloud_storage import CloudStorageBlobs
 from core.state.folder import FolderBlobs
 from tests.contract.addresses import Address, FirestoreAddress, SqliteAddress
-from tests.emulators import BUCKET, firestore_emulator, storage_emulator
-
-__all__ = ["firestore_emulator", "storage_emulator"]
+from tests.emulators import BUCKET
 
 
 @pytest.fixture

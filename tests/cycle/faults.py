@@ -34,7 +34,9 @@ class Harm(StrEnum):
 
 @dataclass
 class Fault:
-    """Harm done at call number `at`; `calls` names every outside call in order. A dead process calls nothing more.
+    """Harm done at call number `at`, or at the first call named `on`; `calls` names every outside call in order.
+
+    A dead process calls nothing more.
 
     `interruption` runs right before the call of an INTERRUPTED run.
     """
@@ -44,13 +46,15 @@ class Fault:
     calls: list[str] = field(default_factory=list)
     is_dead: bool = False
     interruption: Callable[[], object] | None = None
+    on: str = ""
 
     def around(self, port: str, name: str, method: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
             if self.is_dead:
                 raise Killed
-            is_chosen = self.at == len(self.calls)
-            self.calls.append(f"{port}.{name}")
+            called = f"{port}.{name}"
+            is_chosen = self.at == len(self.calls) or (called == self.on and called not in self.calls)
+            self.calls.append(called)
             if is_chosen and self.harm is Harm.CRASH_BEFORE:
                 self.is_dead = True
                 raise Killed

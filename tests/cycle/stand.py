@@ -67,9 +67,9 @@ class Stand:
                 sent[order["symbol"], order["side"]] += 1
         return sent
 
-    def differences(self) -> list[str]:
-        """Where the books and the venue's ledger differ by a cent or a billionth of a coin; empty when they agree."""
-        ledger, books = self.ledger(), self.books()
+    def differences(self, books: Books | None = None) -> list[str]:
+        """Where books and the venue's ledger differ by a cent or a billionth of a coin; empty when they agree."""
+        ledger, books = self.ledger(), books or self.books()
         held = Counter[str]()
         for trade in books.open_trades:
             held[trade.symbol] += trade.open_quantity  # type: ignore[assignment]
