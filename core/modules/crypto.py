@@ -6,8 +6,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
+import numpy as np
+
 from core.data.sessions import session_at
 from core.execution.ids import client_order_id
+from core.model.bars import as_datetime64
 from core.model.judgement import Opinion, Opportunity, Refusal, Snapshot, SymbolView, Target
 from core.model.market import AssetClass
 from core.model.orders import OrderIntent, OrderType, Purpose, Side, TimeInForce
@@ -73,6 +76,8 @@ def _entry(snapshot: Snapshot, symbol: str, views: Sequence[Opinion]) -> Opportu
     gap = next((gap for gap in snapshot.gaps if gap.symbol == symbol), None)
     if gap is not None:
         return gap
+    if _was_traded_on_this_bar(snapshot, symbol):
+        return Refusal(symbol, "same_bar", "traded since the newest bar ended; the signal has nothing new to say")
     session = session_at(snapshot.as_of, snapshot.limits.sessions)
     if session is None:
         return Refusal(symbol, "session", f"no session is configured for {snapshot.as_of:%H:%M} UTC")
@@ -113,6 +118,18 @@ def _entry(snapshot: Snapshot, symbol: str, views: Sequence[Opinion]) -> Opportu
         size_factor=session.size_factor,
         daily_volume_usd=features["daily_volume_usd"],
         features=features,
+    )
+
+
+def _was_traded_on_this_bar(snapshot: Snapshot, symbol: str) -> bool:
+    """Whether an order of this symbol filled after the bar that the signals rest on."""
+    row = snapshot.bars.row(symbol)
+    if row is None:
+        return False
+    bar_ended_at = snapshot.bars.opened_at[row, -1] + np.timedelta64(snapshot.bars.timeframe.length)
+    return any(
+        order.symbol == symbol and order.filled_quantity > 0 and as_datetime64(order.submitted_at) >= bar_ended_at
+        for order in snapshot.orders
     )
 
 

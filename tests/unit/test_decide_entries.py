@@ -138,7 +138,7 @@ def test_confidence_varies_with_the_market() -> None:
         ({"orders": (order(intent(ETH), limit_price=None),)}, "unpriced_order"),
         ({"mode": mode_state(Mode.REDUCING)}, "mode"),
         ({"mode": mode_state(Mode.HALTED)}, "mode"),
-        ({"orders": (sent_order(BTC, Side.SELL, 4),)}, "symbol_cooldown"),
+        ({"orders": (sent_order(BTC, Side.SELL, 4, filled_quantity=usd(0)),)}, "symbol_cooldown"),
         ({"books": books(rejected_at=(AS_OF,) * 3)}, "rejections"),
         ({"books": books(trades=(trade(ETH, "10"),)), "quotes": {BTC: quote(), ETH: quote(ETH)}}, "position_drift"),
     ],
@@ -154,6 +154,17 @@ def test_symbol_that_is_held_is_not_added_to() -> None:
     held = calm(positions=(position(BTC, "10"),), books=books(trades=(trade(BTC, "10"),)))
 
     assert refused_by(held) == {"held"}
+
+
+@pytest.mark.parametrize(("hours_ago", "filled", "refused"), [(6, "1", True), (13, "1", False), (6, "0", False)])
+def test_what_was_sold_is_not_bought_back_on_the_same_bar(hours_ago: int, filled: str, refused: bool) -> None:
+    """I-21, I-39: at noon the newest daily bar ended at midnight; only a fill since then counts."""
+    sold = sent_order(BTC, Side.SELL, 60 * hours_ago, filled_quantity=usd(filled))
+
+    answer = decided(calm(orders=(sold,)))
+
+    assert [refusal.rule for refusal in answer.refusals] == (["same_bar"] if refused else [])
+    assert len(answer.intents) == (0 if refused else 1)
 
 
 def test_symbol_without_a_tradable_asset_is_not_looked_at() -> None:
