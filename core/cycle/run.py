@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -71,6 +71,16 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
     return report
 
 
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """Where a cycle stands once its plan is stored; `decision` None: an earlier delivery decided, this one resumes."""
+
+    held: claiming.Claim
+    books: Books
+    decision: Decision | None
+    writes: list[Write]
+
+
 def _claimed_cycle(
     world: World,
     request: CycleRequest,
@@ -79,40 +89,71 @@ def _claimed_cycle(
     as_of: datetime,
     now: Now,
 ) -> dict[str, Any]:
+    """Settle the past, decide and store the plan unless one is stored, act, settle the present, answer."""
     facts, past = _settle_past(world, held.account, held.books, held.mode, as_of)
     books, lost = abandoned(past.books, request.cycle_id, as_of)
-    writes: list[Write] = []
-    decision = None
-    if not held.resumed:
-        with world.timed("look"):
-            busy = facts.activities is not None
-            assets, writes = universe(world, stored.universe, held.account.account_id, as_of, is_busy=busy)
-            snapshot = market_facts(world, request, facts, books, held.mode, assets, now)
-        with world.timed("decide"):
-            decision = decide(snapshot, MODULES[request.module])
-        if decision.breaker is not None:
-            _trip(world, decision.breaker, held)
-        if decision.intents or decision.cancel_order_ids:
-            with world.timed("plan"):
-                decision, blob = _with_evidence(world, decision, snapshot)
-                plan = planned(decision, request.cycle_id, as_of)
-                books = replace(with_records(books, plan), unfinished_cycle_id=request.cycle_id)
-                held = progress.save_plan(
-                    world.store, held, decision, blob, books, documents((past,), plan, held, as_of)
-                )
+    if held.resumed:
+        plan = Planned(held, books, None, [])
+    else:
+        plan = _decide_and_plan(world, request, stored, held, facts, replace(past, books=books), now)
     with world.timed("act"):
-        records = _act(world, request, held, facts, books, now)
+        records = _act(world, request, plan.held, facts, plan.books, now)
     with world.timed("settle"):
-        present = _settle_present(world, with_records(books, records), records, as_of)
+        present = _settle_present(world, with_records(plan.books, records), records, as_of)
     with world.timed("finish"):
-        rejected = (*past.orders, *records, *present.orders)
-        books = with_rejections(replace(present.books, unfinished_cycle_id=None), rejected, as_of)
-        mode = decision.breaker if decision is not None and decision.breaker is not None else held.mode
-        sent = (*lost, *records)
-        report = receipt(world.settings, request, facts, mode, decision, (past, present), sent, books)
-        changed = documents((past, present), sent, held, as_of)
-        progress.finish(world.store, held, report, books, [*writes, *changed], now())
+        report = _answer(world, request, plan, facts, (past, present), (*lost, *records), now)
     log.info("cycle_done", cycle_id=request.cycle_id, orders=len(records), equity_usd=str(held.account.equity_usd))
+    return report
+
+
+def _decide_and_plan(
+    world: World,
+    request: CycleRequest,
+    stored: claiming.Stored,
+    held: claiming.Claim,
+    facts: BrokerFacts,
+    past: Settlement,
+    now: Now,
+) -> Planned:
+    """Look at the market, decide, and store what was decided before any of it is done; no plan for an idle cycle."""
+    as_of, books = facts.as_of, past.books
+    with world.timed("look"):
+        is_busy = facts.activities is not None
+        assets, writes = universe(world, stored.universe, held.account.account_id, as_of, is_busy=is_busy)
+        snapshot = market_facts(world, request, facts, books, held.mode, assets, now)
+    with world.timed("decide"):
+        decision = decide(snapshot, MODULES[request.module])
+    if decision.breaker is not None:
+        _trip(world, decision.breaker, held)
+    if not decision.intents and not decision.cancel_order_ids:
+        return Planned(held, books, decision, writes)
+    with world.timed("plan"):
+        decision, blob = _with_evidence(world, decision, snapshot)
+        records = planned(decision, request.cycle_id, as_of)
+        books = replace(with_records(books, records), unfinished_cycle_id=request.cycle_id)
+        changed = documents((past,), records, held, as_of)
+        held = progress.save_plan(world.store, held, decision, blob, books, changed)
+    return Planned(held, books, decision, writes)
+
+
+def _answer(
+    world: World,
+    request: CycleRequest,
+    plan: Planned,
+    facts: BrokerFacts,
+    settlements: tuple[Settlement, Settlement],
+    records: tuple[OrderRecord, ...],
+    now: Now,
+) -> dict[str, Any]:
+    """Store report, books and everything that changed in one commit; the stored report is the answer."""
+    past, present = settlements
+    held, breaker = plan.held, None if plan.decision is None else plan.decision.breaker
+    books = replace(present.books, unfinished_cycle_id=None)
+    books = with_rejections(books, (*past.orders, *records, *present.orders), facts.as_of)
+    mode = breaker or held.mode
+    report = receipt(world.settings, request, facts, mode, plan.decision, settlements, records, books)
+    changed = documents(settlements, records, held, facts.as_of)
+    progress.finish(world.store, held, report, books, [*plan.writes, *changed], now())
     return report
 
 
