@@ -33,6 +33,8 @@ CRYPTO_SESSIONS = (
     "europe 8-16 1.0 breakout momentum mean_reversion; "
     "us 16-24 1.0 mean_reversion momentum breakout"
 )
+LOCAL_STATE = "sqlite:///var/state.db"
+LOCAL_HOSTS = ("127.0.0.1", "localhost")
 PAPER_HOST = "paper-api.alpaca.markets"
 LIVE_HOST = "api.alpaca.markets"
 DOLLAR_PAIR = re.compile(r"[A-Z0-9]{1,15}/USD")
@@ -108,7 +110,7 @@ class Settings(BaseModel):
     alpaca_paper_secret_key: SecretStr
     alpaca_base_url: str = "https://paper-api.alpaca.markets"
     alpaca_data_url: str = "https://data.alpaca.markets"
-    cronfolio_state: str = Field(default="firestore", pattern=r"^(firestore|sqlite:///.+)$")
+    cronfolio_state: str = Field(default=LOCAL_STATE, pattern=r"^(firestore|sqlite:///.+)$")
     cronfolio_blobs: str = Field(default="", pattern=r"^$|^(gs://.+|file:///.+)$")
     google_cloud_project: str = ""
     k_revision: str = "local"
@@ -219,9 +221,17 @@ class Settings(BaseModel):
 def load(environ: Mapping[str, str]) -> Settings:
     """The settings an environment describes; `InvalidSettings` names every variable that is wrong or missing.
 
-    An empty variable counts as not set.
+    An empty variable counts as not set. In Google Cloud (K_SERVICE is set) the state is Firestore's unless named, and
+    the project is the function's own. A venue on this machine needs no real keys.
     """
     given = {name.lower(): value for name, value in environ.items() if value != ""}
+    if "k_service" in given:
+        given.setdefault("cronfolio_state", "firestore")
+    if "gcloud_project" in given:
+        given.setdefault("google_cloud_project", given["gcloud_project"])
+    if _host(given.get("alpaca_base_url", "")) in LOCAL_HOSTS:
+        for key in ("alpaca_paper_api_key", "alpaca_paper_secret_key"):
+            given.setdefault(key, "local-venue")
     try:
         return Settings.model_validate({name: given[name] for name in Settings.model_fields if name in given})
     except ValidationError as error:

@@ -52,6 +52,21 @@ def test_origin_tells_paper_from_replay() -> None:
     assert loaded(ALPACA_BASE_URL="http://127.0.0.1:9100").origin == "replay"
 
 
+def test_state_is_a_local_file_here_and_firestore_in_google_cloud() -> None:
+    keys = {name: LOCAL[name] for name in ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY")}
+    cloud = {"K_SERVICE": "crypto-cycle", "GCLOUD_PROJECT": "my-project", "CRONFOLIO_BLOBS": "gs://my-bucket"}
+
+    assert load(keys).cronfolio_state == "sqlite:///var/state.db"
+    deployed = load(keys | cloud)
+    assert (deployed.cronfolio_state, deployed.google_cloud_project) == ("firestore", "my-project")
+
+
+def test_only_a_venue_on_this_machine_needs_no_keys() -> None:
+    assert load({"ALPACA_BASE_URL": "http://127.0.0.1:9100"}).alpaca_paper_api_key.get_secret_value() == "local-venue"
+    with pytest.raises(InvalidSettings, match="ALPACA_PAPER_API_KEY is not set"):
+        load({"ALPACA_BASE_URL": "https://paper-api.alpaca.markets"})
+
+
 def test_default_universe_is_nine_coins_on_daily_bars() -> None:
     settings = loaded()
 
