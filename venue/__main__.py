@@ -10,7 +10,8 @@ from decimal import Decimal, InvalidOperation
 from venue.app import Keys
 from venue.exchange import DEFAULT_CASH_USD, DEFAULT_RATE_LIMIT, Exchange
 from venue.persistence import Journal, JournalError
-from venue.recording import RecordingError, load
+from venue.recording import load
+from venue.series import RecordingError
 from venue.serve import HOST, bound_socket, server
 from venue.wire import ApiError, from_us, parse_time, plain, rfc3339, to_us
 
@@ -32,6 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
                     "cash": plain(options.cash),
                     "data fingerprint": recording.fingerprint,
                 }
+                | ({"options level": str(options.options_level)} if recording.chains else {})
             )
             journal.commit()
         exchange = Exchange(
@@ -40,6 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
             cash_usd=options.cash,
             rate_limit=options.rate_limit,
             journal=journal,
+            option_level=options.options_level,
         )
         listener = bound_socket(options.port)
     except (RecordingError, JournalError) as error:
@@ -68,6 +71,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_rate_limit,
         default=DEFAULT_RATE_LIMIT,
         help="requests per minute of venue time, for trading and for data; 0 is no limit",
+    )
+    parser.add_argument(
+        "--options-level", type=int, choices=range(4), default=3, help="0 none, 1 covered, 2 long, 3 spreads"
     )
     parser.add_argument("--key", help="demand this API key")
     parser.add_argument("--secret", help="demand this API secret")

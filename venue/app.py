@@ -11,14 +11,19 @@ from enum import StrEnum
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket
 
 from venue import control_api, data_api, trading_api
 from venue.call import Call
 from venue.exchange import Exchange
 from venue.faults import Fault
+from venue.options import data_api as option_data_api
+from venue.streams import ABORT_KEY
+from venue.streams_data import FEEDS, DataConnection, Feed
+from venue.streams_trading import TradingConnection
 from venue.wire import MINUTE_US, ApiError, json_response
 
 Handler = Callable[[Call], Response]
@@ -30,6 +35,7 @@ class Access(StrEnum):
 
     TRADING = "trading"
     STOCK_DATA = "stock data"
+    OPTION_DATA = "option data"
     CRYPTO_DATA = "crypto data"
     CONTROL = "control"
 
@@ -38,6 +44,7 @@ _GROUPS: tuple[tuple[Access, tuple[tuple[str, str, Handler], ...]], ...] = (
     (Access.CONTROL, control_api.ROUTES),
     (Access.CRYPTO_DATA, data_api.CRYPTO_ROUTES),
     (Access.STOCK_DATA, data_api.STOCK_ROUTES),
+    (Access.OPTION_DATA, option_data_api.ROUTES),
     (Access.TRADING, trading_api.ROUTES),
 )
 
@@ -82,10 +89,6 @@ class _TooMany(ApiError):
         self.headers = headers
 
 
-# where a server offers to kill the connection of a request
-ABORT_KEY = "venue.abort"
-
-
 @dataclass(slots=True)
 class _Gate:
     """What every request passes before its handler."""
@@ -110,12 +113,16 @@ class _Gate:
         given = _given_keys(request)
         if given is None and not is_needed:
             return
-        if given is None or not given.key or not given.secret or self.keys not in (None, given):
+        if given is None or not self.accepts(given.key, given.secret):
             raise ApiError(401, 40110000, "request is not authorized: API key or secret missing or wrong")
 
+    def accepts(self, key: str, secret: str) -> bool:
+        """Whether this key pair may trade and read here: any at all, unless one is demanded."""
+        return bool(key and secret) and self.keys in (None, Keys(key, secret))
 
-def _given_keys(request: Request) -> Keys | None:
-    headers = request.headers
+
+def _given_keys(connection: HTTPConnection) -> Keys | None:
+    headers = connection.headers
     if "apca-api-key-id" in headers or "apca-api-secret-key" in headers:
         return Keys(headers.get("apca-api-key-id", ""), headers.get("apca-api-secret-key", ""))
     scheme, _, encoded = headers.get("authorization", "").partition(" ")
@@ -139,9 +146,30 @@ def create_app(exchange: Exchange, *, keys: Keys | None = None) -> Starlette:
         for method, path, handler in routes:
             by_path.setdefault(path, {})[method] = _endpoint(gate, access, method, path, handler)
     return Starlette(
-        routes=[Route(path, _dispatch(methods), methods=list(methods)) for path, methods in by_path.items()],
+        routes=[
+            *(Route(path, _dispatch(methods), methods=list(methods)) for path, methods in by_path.items()),
+            *_stream_routes(gate),
+        ],
         exception_handlers={HTTPException: _http_error, 500: _internal_error},
     )
+
+
+def _stream_routes(gate: _Gate) -> list[WebSocketRoute]:
+    in_use: set[Feed] = set()
+
+    async def trading(socket: WebSocket) -> None:
+        await TradingConnection(socket, gate.exchange, gate.accepts).serve()
+
+    def data(feed: Feed) -> Callable[[WebSocket], Awaitable[None]]:
+        async def serve(socket: WebSocket) -> None:
+            keys = _given_keys(socket)
+            given = (keys.key, keys.secret) if keys else None
+            await DataConnection(socket, gate.exchange, gate.accepts, feed, in_use, given).serve()
+
+        return serve
+
+    feeds = [WebSocketRoute(feed.path, data(feed)) for feed in FEEDS]
+    return [WebSocketRoute("/stream", trading), *feeds]
 
 
 def _dispatch(

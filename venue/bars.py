@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from venue.recording import CRYPTO, Floats, Micros, Series
+from venue.series import CRYPTO, Floats, Micros, Series
 from venue.wire import DAY_US, MINUTE_US, bad_request
 
 _TIMEFRAME = re.compile(r"(\d{1,2})(Min|T|Hour|H|Day|D|Week|W|Month|M)")

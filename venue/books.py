@@ -9,8 +9,10 @@ from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
 
 from venue.matching import MAKER, MAKER_FEE_FRAC, TAKER_FEE_FRAC
+from venue.options.chains import MULTIPLIER, US_OPTION
+from venue.options.events import OptionEvent
 from venue.orders import QTY_INCREMENT, ZERO, Fill, Side, venue_id
-from venue.recording import CRYPTO
+from venue.series import CRYPTO
 from venue.wire import to_us
 
 USD = "USD"
@@ -96,6 +98,7 @@ class Books:
         self.fees: list[Fee] = []
         self.cash_movements = [CashMovement(opened_at, "deposit", cash_usd, None)]
         self.realised_usd: dict[str, Decimal] = {}
+        self.option_events: list[OptionEvent] = []
         self._moments: list[tuple[int, bool]] = [(to_us(opened_at), False)]
         self._balances = [Balance(cash_usd, {})]
 
@@ -127,10 +130,41 @@ class Books:
         self.realised_usd[symbol] = self.realised_usd.get(symbol, ZERO) + realised
         return realised
 
+    def trade_contracts(self, symbol: str, signed_qty: Decimal, price: Decimal, at: datetime) -> Decimal:
+        """Closes opposite option lots first, then opens; answers the realised profit. Short lots are negative."""
+        self.cash_usd -= signed_qty * price * MULTIPLIER
+        lots = self.lots.setdefault(symbol, deque())
+        realised, left = ZERO, signed_qty
+        while left and lots and (lots[0].remaining > ZERO) != (left > ZERO):
+            lot = lots[0]
+            closed = min(abs(left), abs(lot.remaining)).copy_sign(lot.remaining)
+            realised += closed * price * MULTIPLIER - closed * lot.cost_usd / lot.acquired
+            lot.remaining -= closed
+            left += closed
+            if lot.remaining == ZERO:
+                lots.popleft()
+        if left:
+            lots.append(Lot(at, left, left * price * MULTIPLIER, left))
+        if left != signed_qty:
+            self.realised_usd[symbol] = self.realised_usd.get(symbol, ZERO) + realised
+        return realised
+
+    def move_shares(self, symbol: str, signed_qty: Decimal, price: Decimal, at: datetime) -> Decimal:
+        """Shares that come (positive) or go free of fees at a price; answers the realised profit."""
+        side = Side.BUY if signed_qty > ZERO else Side.SELL
+        return self.realise(symbol, side, abs(signed_qty), price, Charge(USD, ZERO, ZERO), at)
+
+    def record(self, event: OptionEvent) -> None:
+        """Records an exercise, assignment or expiry, or the shares that it moved, after lots and cash have moved."""
+        self.option_events.append(event)
+        if event.net_amount_usd:
+            self.cash_movements.append(CashMovement(event.at, event.kind, event.net_amount_usd, event.event_id))
+        self._balance(event.at, is_at_open=False)
+
     def settle(self, fill: Fill) -> None:
         """Records a realised execution: the fill, its fee and its cash movement."""
         self.fills.append(fill)
-        amount_usd = fill.qty * fill.price
+        amount_usd = fill.qty * fill.price * (MULTIPLIER if fill.asset_class == US_OPTION else 1)
         signed_usd = -amount_usd if fill.side is Side.BUY else amount_usd
         self.cash_movements.append(CashMovement(fill.at, "fill", signed_usd, fill.fill_id))
         if fill.fee_qty:
@@ -149,7 +183,10 @@ class Books:
             )
             if fill.fee_asset == USD:
                 self.cash_movements.append(CashMovement(fill.at, "fee", -fill.fee_usd, fill.fill_id))
-        self._moments.append((to_us(fill.at), fill.is_at_open))
+        self._balance(fill.at, is_at_open=fill.is_at_open)
+
+    def _balance(self, at: datetime, *, is_at_open: bool) -> None:
+        self._moments.append((to_us(at), is_at_open))
         self._balances.append(Balance(self.cash_usd, {symbol: self.held_qty(symbol) for symbol in self.held_symbols()}))
 
     def _cost_taken(self, symbol: str, qty: Decimal) -> Decimal:

@@ -20,6 +20,10 @@ _ESTIMATE_NOTE = (
     "estimated: mid is the last recorded price, the spread is the largest EDGE estimate over the last "
     f"{', '.join(map(str, SPREAD_WINDOWS_BARS))} completed bars; sizes are not recorded and given as 0"
 )
+_CORPORATE_ACTIONS_NOTE = (
+    "splits: prices and volumes are as recorded, adjusted for splits, so no split ever changes a position or an order; "
+    "dividends are ignored: none is paid and no price is adjusted for one by the venue"
+)
 _LONGEST_STEP_S = Decimal(100 * 366 * 86_400)
 
 
@@ -42,9 +46,14 @@ def get_clock(call: Call) -> Response:
                     }
                     for symbol, series in recording.series.items()
                 },
+                "chains": {
+                    name: [rfc3339(from_us(moment_us)) for moment_us in moments]
+                    for name, moments in recording.chains.moments_us.items()
+                },
                 "notes": list(recording.notes),
             },
             "quotes": _ESTIMATE_NOTE,
+            "corporate_actions": _CORPORATE_ACTIONS_NOTE,
         }
     )
 
@@ -111,6 +120,7 @@ def ledger(exchange: Exchange) -> dict[str, Any]:
         "orders": [_flat(order) for order in exchange.orders.values()],
         "fills": [_flat(fill) for fill in books.fills],
         "fees": [_flat(fee) for fee in books.fees],
+        "option_events": [_flat(event) for event in books.option_events],
         "cash_movements": [_flat(movement) for movement in books.cash_movements],
         "requests": dict(sorted(exchange.requests.items())),
     }
@@ -118,12 +128,12 @@ def ledger(exchange: Exchange) -> dict[str, Any]:
 
 def _position(exchange: Exchange, symbol: str) -> dict[str, Any]:
     books = exchange.books
-    price = exchange.last_price(symbol)
+    price = exchange.last_known_price(symbol)
     return {
         "symbol": symbol,
         "qty": plain(books.held_qty(symbol)),
         "cost_usd": plain(books.cost_usd(symbol)),
-        "last_price": plain(price.value) if price else None,
+        "last_price": plain(price) if price is not None else None,
         "lots": [
             {
                 "opened_at": rfc3339(lot.opened_at),

@@ -18,7 +18,7 @@ from venue.bars import DAILY, Bars, base_bars, parse_timeframe, visible_bars
 from venue.calendar import new_york_date, new_york_midnight_us
 from venue.call import Call
 from venue.quotes import MIN_QUOTE_BARS, Price, Quote, around, last_price, quote, spread_frac
-from venue.recording import CRYPTO, US_EQUITY, Series
+from venue.series import CRYPTO, US_EQUITY, Series
 from venue.wire import DAY_US, bad_request, from_float, from_us, json_response, rfc3339, to_us
 
 ESTIMATED = {"X-Venue-Quotes": "estimated with EDGE from completed bars"}
@@ -49,6 +49,8 @@ def _quotes(call: Call, asset_class: str) -> Response:
         ends = series.ends_us[: series.completed(now_us)]
         first = max(int(np.searchsorted(ends, start_us, "left")), MIN_QUOTE_BARS - 1)
         inside = range(first, max(int(np.searchsorted(ends, end_us, "right")), first))
+        if series.is_close_only:
+            inside = range(0)  # no bars to estimate a spread from
         return ends[inside.start : inside.stop], lambda chosen: [
             _quote_row(_closing_quote(series, row), asset_class) for row in inside[chosen]
         ]

@@ -6,21 +6,26 @@ Commands are deterministic and journalled after they succeed, so a replay gives 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
 from typing import Any
 
-from venue import rules, walk
+from venue import acceptance, advanced, groups, means, rules, times, walk
 from venue.books import Books
 from venue.calendar import Sessions
 from venue.faults import Fault, read_faults
-from venue.orders import QTY_INCREMENT, ZERO, Order, Status, TimeInForce, venue_id
+from venue.options import account as option_account
+from venue.options import desk
+from venue.options.chains import MULTIPLIER, parse_contract
+from venue.options.orders import is_option_order
+from venue.orders import QTY_INCREMENT, ZERO, Order, Status, venue_id
 from venue.persistence import Journal, replay
 from venue.quotes import Price, Quote, last_price, price_increment, quote
-from venue.recording import CRYPTO, Recording, Series
-from venue.rules import Asset, Means, OrderRequest
+from venue.recording import Recording
+from venue.rules import Asset
+from venue.series import CRYPTO, Series
 from venue.wire import DAY_US, ApiError, from_us, not_found, rfc3339, to_us
 
 DEFAULT_CASH_USD = Decimal(100_000)
@@ -38,6 +43,7 @@ class Exchange:
         cash_usd: Decimal = DEFAULT_CASH_USD,
         rate_limit: int = DEFAULT_RATE_LIMIT,
         journal: Journal | None = None,
+        option_level: int = option_account.SPREAD_LEVEL,
     ) -> None:
         self.recording = recording
         self.started_at = start
@@ -47,10 +53,17 @@ class Exchange:
         self.orders: dict[str, Order] = {}
         self.open_orders: dict[str, Order] = {}
         self.client_order_ids: dict[str, str] = {}
+        self.groups: dict[str, list[str]] = {}
         self.is_suspended = False
         self.faults: list[Fault] = []
         self.requests: Counter[str] = Counter()
         self.bar_use = walk.BarUse()
+        self.option_level = option_level
+        # contracts that our fills took of each recorded quote, by symbol and the quote's time
+        self.option_use: dict[tuple[str, int], Decimal] = {}
+        # told of an order's state before and after each change, and of each step (from, until] of the clock in us
+        self.order_watchers: list[Callable[[Order | None, Order], None]] = []
+        self.clock_watchers: list[Callable[[int, int], None]] = []
         self._journal: Journal | None = None
         if journal is not None:
             replay(journal, self)
@@ -81,7 +94,7 @@ class Exchange:
         value = price.value if price else Decimal(1)
         minimum = None
         if series.asset_class == CRYPTO:
-            minimum = (rules.CRYPTO_MINIMUM_USD / value).quantize(QTY_INCREMENT, ROUND_CEILING)
+            minimum = (means.CRYPTO_MINIMUM_USD / value).quantize(QTY_INCREMENT, ROUND_CEILING)
         return Asset(
             venue_id(f"asset {symbol}"),
             symbol,
@@ -94,9 +107,21 @@ class Exchange:
         """The last known price now, or at an earlier moment."""
         return last_price(self.series(symbol), self.now_us if at_us is None else at_us)
 
+    def last_known_price(self, symbol: str) -> Decimal | None:
+        """The last known price of anything held, an option's per share: the middle of its last recorded quote."""
+        if parse_contract(symbol) is not None:
+            recorded = self.recording.chains.quote(symbol, self.now_us)
+            return recorded.mid if recorded else None
+        price = self.last_price(symbol)
+        return price.value if price else None
+
     def quote(self, symbol: str) -> Quote | None:
-        """The estimated quote now."""
-        return quote(self.series(symbol), self.now_us)
+        """The estimated quote now; the recorded spot to both sides where no bars show a spread."""
+        series = self.series(symbol)
+        price = self.last_price(symbol)
+        if series.is_close_only and price is not None:
+            return Quote(price.value, price.value, price.value, price.at_us, 0.0)
+        return quote(series, self.now_us)
 
     def equity_usd(self, at_us: int | None = None) -> Decimal:
         """Cash and holdings at the last known prices, now or at an earlier moment."""
@@ -118,15 +143,21 @@ class Exchange:
         return started_us if boundary is None else max(boundary, started_us)
 
     def buying_power_usd(self, without: str | None = None) -> Decimal:
-        """Cash less what open buys hold back."""
+        """Cash less what open buys and option positions hold back."""
         reserved = (order.reserved_usd for key, order in self.open_orders.items() if key != without)
-        return self.books.cash_usd - sum(reserved, ZERO)
+        return self.books.cash_usd - sum(reserved, ZERO) - option_account.collateral_usd(self, without)
 
     def held_for_orders(self, symbol: str) -> Decimal:
-        """Units that open sells hold back."""
+        """Units that open sells hold back; a held leg shares those of its take-profit."""
         price = self.last_price(symbol)
         selling = (o for o in self.open_orders.values() if o.symbol == symbol and not o.is_buy)
-        return sum((order.remaining_qty(price.value) for order in selling if price), ZERO)
+        holding = (order for order in selling if order.status is not Status.HELD)
+        return sum((order.remaining_qty(price.value) for order in holding if price), ZERO)
+
+    def legs(self, order: Order) -> tuple[Order, ...]:
+        """The orders that hang under this one, without those that were replaced."""
+        members = (self.orders[order_id] for order_id in self.groups.get(order.group_id or "", ()))
+        return tuple(o for o in members if o.parent_id == order.order_id and o.status is not Status.REPLACED)
 
     def find_order(self, order_id: str) -> Order:
         """The order with this id, or a 404."""
@@ -144,27 +175,43 @@ class Exchange:
 
     def submit(self, payload: Mapping[str, Any], *, fill_cap_frac: Decimal | None = None) -> Order:
         """Accepts a new order, or raises Alpaca's refusal and changes nothing."""
-        request = rules.read_order(payload, self._asset_of(payload))
-        order = self._accepted(request, fill_cap_frac)
-        self.keep(order)
+        if is_option_order(payload):
+            order = desk.submit(self, payload, fill_cap_frac)
+            self._note("submit", {"order": dict(payload), "fill_cap_frac": fill_cap_frac})
+            return order
+        request = advanced.read_group(payload, self._asset_of(payload))
+        desk.check_shares(self, request)
+        times.check_auction(request, self.recording, self.now)
+        last = self.last_price(request.symbol)
+        advanced.check_group(request, self.books.held_qty(request.symbol), last.value if last else None)
+        order, *legs = groups.with_legs(acceptance.accepted(self, request, fill_cap_frac), request)
+        for member in (order, *legs):
+            self.keep(member)
+        order = desk.after_acceptance(self, order)
         self._note("submit", {"order": dict(payload), "fill_cap_frac": fill_cap_frac})
         return order
 
     def replace(self, order_id: str, payload: Mapping[str, Any]) -> Order:
         """Replaces an open order by a new one, or raises a refusal and leaves the old one working."""
         old = self.find_order(order_id)
-        request = self._replacement(old, payload)
-        new = self._accepted(request, old.fill_cap_frac, instead_of=old)
+        if desk.is_option(old):
+            new = desk.replace_order(self, old, payload)
+            self._note("replace", {"order_id": order_id, "changes": dict(payload)})
+            return new
+        request = acceptance.replacement(self, old, payload)
+        new = acceptance.accepted(self, request, old.fill_cap_frac, instead_of=old)
+        acceptance.check_replaced_leg(self, new)
         replaced = replace(
             old, status=Status.REPLACED, replaced_at=self.now, updated_at=self.now, replaced_by=new.order_id
         )
         self.keep(replaced)
         self.keep(new)
+        groups.after_replacement(self, old, new)
         self._note("replace", {"order_id": order_id, "changes": dict(payload)})
         return new
 
     def cancel(self, order_id: str) -> Order:
-        """Cancels what is still open; what was filled stays filled."""
+        """Cancels what is still open, with the rest of its group; what was filled stays filled."""
         order = self.find_order(order_id)
         if not order.is_open:
             raise rules.unprocessable(f'order is already in "{order.status}" state')
@@ -181,10 +228,22 @@ class Exchange:
                 f"time cannot go back: the clock is at {rfc3339(self.now)}, asked for {rfc3339(moment)}",
             )
         before = len(self.books.fills)
+        from_us_ = self.now_us
+        while (stop_us := desk.next_stop_us(self, to_us(moment))) is not None:
+            walk.walk(self, self.now_us, stop_us)
+            self.now = from_us(stop_us)
+            desk.at_stop(self)
         walk.walk(self, self.now_us, to_us(moment))
         self.now = moment
         self._note("advance", {"to": rfc3339(moment)})
+        for watcher in tuple(self.clock_watchers):
+            watcher(from_us_, self.now_us)
         return len(self.books.fills) - before
+
+    def exercise(self, symbol: str) -> None:
+        """Exercises a held option now, or raises Alpaca's refusal."""
+        desk.exercise(self, symbol)
+        self._note("exercise", {"symbol": symbol})
 
     def suspend(self, is_suspended: bool) -> None:
         """The account's own kill switch: new orders are refused while it is on."""
@@ -224,7 +283,14 @@ class Exchange:
     # For the walk
 
     def close_order(self, order: Order, status: Status, at: datetime, reason: str) -> Order:
-        """Ends an open order as canceled or expired."""
+        """Ends an open order as canceled or expired, and with it every open order of its group."""
+        closed = self.end_order(order, status, at, reason)
+        for other in list(groups.others(self, order)):
+            self.end_order(other, status, at, f"its group ended: {reason}")
+        return closed
+
+    def end_order(self, order: Order, status: Status, at: datetime, reason: str) -> Order:
+        """Ends one open order and leaves its group alone."""
         canceled_at = at if status is Status.CANCELED else None
         expired_at = at if status is Status.EXPIRED else None
         closed = replace(
@@ -233,13 +299,20 @@ class Exchange:
         return self.keep(closed)
 
     def keep(self, order: Order) -> Order:
-        """Remembers the order's newest state; open orders stay in arrival order."""
+        """Remembers the order's newest state and tells the watchers; open orders stay in arrival order."""
+        before = self.orders.get(order.order_id)
         self.orders[order.order_id] = order
         self.client_order_ids[order.client_order_id] = order.order_id
+        if order.group_id is not None:
+            members = self.groups.setdefault(order.group_id, [])
+            if order.order_id not in members:
+                members.append(order.order_id)
         if order.is_open:
             self.open_orders[order.order_id] = order
         else:
             self.open_orders.pop(order.order_id, None)
+        for watcher in tuple(self.order_watchers):
+            watcher(before, order)
         return order
 
     def take_fault(self, index: int) -> None:
@@ -251,6 +324,10 @@ class Exchange:
     # Helpers
 
     def _mark(self, symbol: str, at_us: int) -> Decimal:
+        if parse_contract(symbol) is not None:
+            recorded = self.recording.chains.quote(symbol, at_us)
+            assert recorded is not None, f"{symbol} is held but was never quoted"
+            return recorded.mid * MULTIPLIER
         price = self.last_price(symbol, at_us)
         assert price is not None, f"{symbol} is held but was never priced"
         return price.value
@@ -263,69 +340,6 @@ class Exchange:
         if symbol is None:
             raise rules.unprocessable(f"asset {name!r} not found; this venue trades what its recording holds")
         return self.asset(symbol)
-
-    def _accepted(self, request: OrderRequest, fill_cap_frac: Decimal | None, instead_of: Order | None = None) -> Order:
-        sequence = len(self.orders) + 1
-        client_order_id = request.client_order_id or venue_id(f"client order {sequence}")
-        if client_order_id in self.client_order_ids:
-            raise rules.invalid("client_order_id must be unique")
-        old_id = instead_of.order_id if instead_of else None
-        means = Means(
-            self.is_suspended,
-            self.buying_power_usd(without=old_id),
-            self.books.held_qty(request.symbol),
-            tuple(o for key, o in self.open_orders.items() if o.symbol == request.symbol and key != old_id),
-        )
-        reserve_price = rules.check_means(request, means, self.quote(request.symbol))
-        is_stock = request.asset_class != CRYPTO
-        waits = is_stock and not self.sessions.is_open(self.now_us)
-        ends = is_stock and request.time_in_force is TimeInForce.DAY
-        return Order(
-            sequence=sequence,
-            order_id=venue_id(f"order {sequence}"),
-            client_order_id=client_order_id,
-            symbol=request.symbol,
-            asset_class=request.asset_class,
-            side=request.side,
-            order_type=request.order_type,
-            time_in_force=request.time_in_force,
-            qty=request.qty,
-            notional=request.notional,
-            limit_price=request.limit_price,
-            stop_price=request.stop_price,
-            extended_hours=request.extended_hours,
-            reserve_price=reserve_price,
-            status=Status.ACCEPTED if waits else Status.NEW,
-            submitted_at=self.now,
-            updated_at=self.now,
-            expires_at=from_us(self.sessions.next_close_us(self.now_us)) if ends else None,
-            replaces=old_id,
-            is_triggered=bool(instead_of and instead_of.is_triggered),
-            fill_cap_frac=fill_cap_frac,
-        )
-
-    def _replacement(self, old: Order, payload: Mapping[str, Any]) -> OrderRequest:
-        if not old.is_open:
-            raise rules.unprocessable(f'order is not open: it is already in "{old.status}" state')
-        if old.notional is not None or payload.get("notional") is not None:
-            raise rules.unprocessable("a notional order cannot be replaced; cancel it and submit a new one")
-        if payload.get("trail") is not None:
-            raise rules.unprocessable("trail belongs to trailing_stop orders, which do not trade here")
-        assert old.qty is not None
-        merged: dict[str, Any] = {
-            "side": old.side,
-            "type": old.order_type,
-            "time_in_force": payload.get("time_in_force") or old.time_in_force,
-            "qty": old.qty - old.filled_qty,
-            "limit_price": old.limit_price,
-            "stop_price": old.stop_price,
-            "extended_hours": old.extended_hours,
-            "client_order_id": payload.get("client_order_id"),
-        }
-        for name in ("qty", "limit_price", "stop_price"):
-            if payload.get(name) is not None:
-                merged[name] = payload[name]
-        return rules.read_order(merged, self.asset(old.symbol))
 
     def _note(self, kind: str, payload: Any) -> None:
         if self._journal is not None:

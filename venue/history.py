@@ -13,6 +13,7 @@ import numpy as np
 from venue.books import USD, Fee
 from venue.calendar import new_york_date, new_york_midnight_us
 from venue.exchange import Exchange
+from venue.options.events import OptionEvent
 from venue.orders import Fill
 from venue.wire import DAY_US, MINUTE_US, bad_request, plain, rfc3339, to_us
 
@@ -28,7 +29,7 @@ class Activity:
     is_after_midnight_posts: bool
     activity_type: str
     activity_id: str
-    source: Fill | Fee
+    source: Fill | Fee | OptionEvent
 
     @property
     def order_id(self) -> str | None:
@@ -37,7 +38,10 @@ class Activity:
 
     def as_json(self) -> dict[str, Any]:
         """The activity as Alpaca shows it."""
-        facts = _fill_json(self.source) if isinstance(self.source, Fill) else _fee_json(self.source)
+        if isinstance(self.source, OptionEvent):
+            facts = self.source.as_json()
+        else:
+            facts = _fill_json(self.source) if isinstance(self.source, Fill) else _fee_json(self.source)
         return {"id": self.activity_id, "activity_type": self.activity_type, **facts}
 
 
@@ -58,6 +62,10 @@ def activities(exchange: Exchange) -> list[Activity]:
         )
         for fee in exchange.books.fees
         if fee.posted_at <= exchange.now
+    ]
+    posted += [
+        Activity(event.at, False, event.kind, f"{_stamp(event.at)}::{event.event_id}", event)
+        for event in exchange.books.option_events
     ]
     return sorted(posted, key=lambda activity: (activity.created_at, activity.is_after_midnight_posts))
 

@@ -11,11 +11,12 @@ An order meets only bars that begin at or after it starts working:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal
+from dataclasses import dataclass, replace
+from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from venue.orders import QTY_INCREMENT, ZERO, Order, OrderType
-from venue.recording import CRYPTO
+from venue.orders import QTY_INCREMENT, ZERO, Order, OrderType, Side
+from venue.quotes import price_increment
+from venue.series import CRYPTO, US_EQUITY
 
 # A bar's trades were other people's: we take at most this part of its volume.
 LIQUIDITY_FRAC = Decimal("0.1")
@@ -23,6 +24,7 @@ MAKER_FEE_FRAC = Decimal("0.0015")
 TAKER_FEE_FRAC = Decimal("0.0025")
 MAKER = "maker"
 TAKER = "taker"
+STOP_MARKETS = frozenset({OrderType.STOP, OrderType.TRAILING_STOP})
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +50,10 @@ def at_open(order: Order, market: Market) -> Execution | None:
     match order.order_type:
         case OrderType.MARKET:
             return Execution(price, TAKER)
-        case OrderType.STOP:
-            return Execution(price, TAKER) if _stop_is_met(order, market.mid, market.mid) else None
+        case OrderType.STOP | OrderType.TRAILING_STOP if order.is_triggered:
+            return Execution(price, TAKER)
+        case OrderType.STOP | OrderType.TRAILING_STOP:
+            return Execution(price, TAKER) if stop_is_met(order, market.mid, market.mid) else None
         case OrderType.STOP_LIMIT if not order.is_triggered:
             return None
     assert order.limit_price is not None
@@ -62,8 +66,8 @@ def inside(order: Order, high: Decimal, low: Decimal, at_stop: Market | None) ->
 
     at_stop: the bid and ask around the stop price, for a stop order.
     """
-    if order.order_type is OrderType.STOP:
-        if at_stop is None or not _stop_is_met(order, high, low):
+    if order.order_type in STOP_MARKETS:
+        if order.is_triggered or at_stop is None or not stop_is_met(order, high, low):
             return None
         return Execution(at_stop.ask if order.is_buy else at_stop.bid, TAKER)
     if order.limit_price is None or (order.order_type is OrderType.STOP_LIMIT and not order.is_triggered):
@@ -76,7 +80,32 @@ def triggers(order: Order, high: Decimal, low: Decimal) -> bool:
     """Whether this bar wakes a stop-limit order; its limit works from the next bar."""
     if order.order_type is not OrderType.STOP_LIMIT or order.is_triggered:
         return False
-    return _stop_is_met(order, high, low)
+    return stop_is_met(order, high, low)
+
+
+def trailed(order: Order, high: Decimal, low: Decimal) -> Order:
+    """A trailing stop with its mark at the best price so far; it follows only when the price moves its way.
+
+    A bar's high and low come in an unknown order, so its range tests the stop as it stood before the bar.
+    """
+    assert order.hwm is not None
+    mark = min(order.hwm, low) if order.is_buy else max(order.hwm, high)
+    if mark == order.hwm:
+        return order
+    stop_price = trailing_stop_price(order.side, mark, order.trail_price, order.trail_percent)
+    return replace(order, hwm=mark, stop_price=stop_price)
+
+
+def trailing_stop_price(
+    side: Side, mark: Decimal, trail_price: Decimal | None, trail_percent: Decimal | None
+) -> Decimal:
+    """The trail's distance from the mark, rounded away from it to the stock's price step."""
+    if trail_price is None:
+        assert trail_percent is not None
+        trail_price = mark * trail_percent / 100
+    stop_price = mark + trail_price if side is Side.BUY else mark - trail_price
+    step = price_increment(stop_price, US_EQUITY)
+    return stop_price.quantize(step, ROUND_CEILING if side is Side.BUY else ROUND_FLOOR)
 
 
 def takeable(volume: Decimal) -> Decimal:
@@ -107,7 +136,8 @@ def fill_qty(
     return qty, False
 
 
-def _stop_is_met(order: Order, high: Decimal, low: Decimal) -> bool:
+def stop_is_met(order: Order, high: Decimal, low: Decimal) -> bool:
+    """Whether a range of prices reaches the stop."""
     assert order.stop_price is not None
     return high >= order.stop_price if order.is_buy else low <= order.stop_price
 

@@ -23,18 +23,43 @@ class OrderType(StrEnum):
     LIMIT = "limit"
     STOP = "stop"
     STOP_LIMIT = "stop_limit"
+    TRAILING_STOP = "trailing_stop"
 
 
 class TimeInForce(StrEnum):
     DAY = "day"
     GTC = "gtc"
+    OPG = "opg"
+    CLS = "cls"
     IOC = "ioc"
     FOK = "fok"
+
+
+class OrderClass(StrEnum):
+    SIMPLE = "simple"
+    BRACKET = "bracket"
+    OCO = "oco"
+    OTO = "oto"
+    MLEG = "mleg"
+
+
+class GroupRole(StrEnum):
+    ENTRY = "entry"
+    TAKE_PROFIT = "take_profit"
+    STOP_LOSS = "stop_loss"
+
+
+class PositionIntent(StrEnum):
+    BUY_TO_OPEN = "buy_to_open"
+    BUY_TO_CLOSE = "buy_to_close"
+    SELL_TO_OPEN = "sell_to_open"
+    SELL_TO_CLOSE = "sell_to_close"
 
 
 class Status(StrEnum):
     NEW = "new"
     ACCEPTED = "accepted"
+    HELD = "held"
     PARTIALLY_FILLED = "partially_filled"
     FILLED = "filled"
     CANCELED = "canceled"
@@ -42,7 +67,7 @@ class Status(StrEnum):
     REPLACED = "replaced"
 
 
-OPEN_STATUSES = frozenset({Status.NEW, Status.ACCEPTED, Status.PARTIALLY_FILLED})
+OPEN_STATUSES = frozenset({Status.NEW, Status.ACCEPTED, Status.HELD, Status.PARTIALLY_FILLED})
 
 
 def venue_id(name: str) -> str:
@@ -56,6 +81,9 @@ class Order:
 
     `reserve_price` is what each open unit of a buy holds back from buying power.
     `fill_cap_frac` limits what one bar may fill, when a fault asked for partial fills.
+    `works_from` is when bars may begin to fill it; None while a leg waits for its entry to fill.
+    Orders of one bracket, OCO, OTO or mleg share `group_id`; a leg hangs under `parent_id`.
+    A held order holds back no shares: of a take-profit and a stop-loss only one can trade.
     """
 
     sequence: int
@@ -75,6 +103,16 @@ class Order:
     status: Status
     submitted_at: datetime
     updated_at: datetime
+    works_from: datetime | None
+    order_class: OrderClass = OrderClass.SIMPLE
+    parent_id: str | None = None
+    group_id: str | None = None
+    group_role: GroupRole | None = None
+    position_intent: PositionIntent | None = None
+    ratio_qty: Decimal | None = None
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
+    hwm: Decimal | None = None
     expires_at: datetime | None = None
     filled_at: datetime | None = None
     canceled_at: datetime | None = None

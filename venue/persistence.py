@@ -98,6 +98,8 @@ def replay(journal: Journal, exchange: Exchange) -> None:
                 exchange.cancel(payload["order_id"])
             case "advance":
                 exchange.advance_to(datetime.fromisoformat(payload["to"]))
+            case "exercise":
+                exchange.exercise(payload["symbol"])
             case "suspend":
                 exchange.suspend(payload["is_suspended"])
             case "add_faults":

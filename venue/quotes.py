@@ -11,7 +11,7 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
 import numpy as np
 
-from venue.recording import CRYPTO, Floats, Series
+from venue.series import CRYPTO, Floats, Series
 from venue.wire import from_float
 
 # EDGE over one short window of volatile bars is mostly zero (no bounce seen), and recorders that copy a bar's
@@ -42,9 +42,21 @@ class Quote:
 
 
 def last_price(series: Series, at_us: int) -> Price | None:
-    """The running bar's open once it has begun, else the last completed close; None before any bar."""
+    """The running bar's open once it has begun, else the last completed close, or a newer recorded spot.
+
+    None before any bar and any spot.
+    """
+    price = _bar_price(series, at_us)
+    spots = int(np.searchsorted(series.spots_us, at_us, "right")) if len(series.spots_us) else 0
+    if spots and (price is None or series.spots_us[spots - 1] > price.at_us):
+        return Price(from_float(series.spots[spots - 1]), int(series.spots_us[spots - 1]))
+    return price
+
+
+def _bar_price(series: Series, at_us: int) -> Price | None:
     completed = series.completed(at_us)
-    if completed < len(series.starts_us) and series.starts_us[completed] < at_us:
+    has_begun = completed < len(series.starts_us) and series.starts_us[completed] < at_us
+    if has_begun and not series.is_close_only:
         return Price(from_float(series.opens[completed]), int(series.starts_us[completed]))
     if completed == 0:
         return None
@@ -102,7 +114,7 @@ def spread_frac(series: Series, completed: int) -> float | None:
 
     Zero means that no window ever saw a bounce: the quote is then one increment to either side.
     """
-    if completed < MIN_QUOTE_BARS:
+    if completed < MIN_QUOTE_BARS or series.is_close_only:
         return None
     return float(_spreads(series)[completed - 1])
 

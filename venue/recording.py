@@ -3,95 +3,29 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from venue.calendar import Sessions, new_york_date, sessions_around
+from venue.options import underlyings
+from venue.options.chains import Chains
 from venue.orders import venue_id
-from venue.wire import DAY_US, MINUTE_US, from_us, rfc3339
+from venue.series import CRYPTO, TIMEFRAMES_US, US_EQUITY, RecordingError, Series
+from venue.wire import DAY_US, from_us, rfc3339
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = NDArray[np.float64]
-Micros = NDArray[np.int64]
-
-TIMEFRAMES_US = {
-    "1m": MINUTE_US,
-    "5m": 5 * MINUTE_US,
-    "15m": 15 * MINUTE_US,
-    "30m": 30 * MINUTE_US,
-    "1h": 60 * MINUTE_US,
-    "4h": 240 * MINUTE_US,
-    "1d": DAY_US,
-}
-CRYPTO = "crypto"
-US_EQUITY = "us_equity"
 _FILE_PREFIXES = {"crypto": CRYPTO, "stocks": US_EQUITY}
 _FILE_SUFFIXES = (".parquet", ".csv", ".csv.gz")
+CHAINS_FILE = "chains.parquet"
+RETURNS_FILE = "returns_1d.parquet"
 _COLUMNS = ("symbol", "t", "o", "h", "l", "c", "v")
-
-
-class RecordingError(ValueError):
-    """The recording is missing or cannot be read; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class Series:
-    """One symbol's bars, oldest first; times are microseconds since 1970, prices float64.
-
-    A bar is known once its end is at or before the venue's clock. `history` holds coarser recordings
-    of the same symbol from before the first base bar: they serve bar requests, never fills.
-    """
-
-    symbol: str
-    asset_class: str
-    timeframe: str
-    starts_us: Micros
-    ends_us: Micros
-    opens: Floats
-    highs: Floats
-    lows: Floats
-    closes: Floats
-    volumes: Floats
-    history: tuple[Series, ...] = ()
-
-    @property
-    def timeframe_us(self) -> int:
-        return TIMEFRAMES_US[self.timeframe]
-
-    def completed(self, at_us: int) -> int:
-        """How many bars have ended by this moment."""
-        return int(np.searchsorted(self.ends_us, at_us, "right"))
-
-    @cached_property
-    def caches(self) -> dict[Any, Any]:
-        """Derived arrays (aggregated bars, spreads), kept with the bars they come from."""
-        return {}
-
-    def before(self, at_us: int) -> Series:
-        """Only the bars that ended by this moment."""
-        return self.rows(slice(0, self.completed(at_us)))
-
-    def rows(self, rows: slice | NDArray[np.intp] | NDArray[np.bool_]) -> Series:
-        return Series(
-            self.symbol,
-            self.asset_class,
-            self.timeframe,
-            self.starts_us[rows],
-            self.ends_us[rows],
-            self.opens[rows],
-            self.highs[rows],
-            self.lows[rows],
-            self.closes[rows],
-            self.volumes[rows],
-        )
 
 
 @dataclass(frozen=True)
@@ -100,6 +34,7 @@ class Recording:
 
     series: dict[str, Series]
     notes: tuple[str, ...] = ()
+    chains: Chains = field(default_factory=Chains)
 
     @cached_property
     def first_us(self) -> int:
@@ -107,7 +42,7 @@ class Recording:
 
     @cached_property
     def last_us(self) -> int:
-        return max(int(series.ends_us[-1]) for series in self.series.values())
+        return max(int(max([series.ends_us[-1], *series.spots_us[-1:]])) for series in self.series.values())
 
     @cached_property
     def sessions(self) -> Sessions:
@@ -138,16 +73,25 @@ class Recording:
             for column in (series.starts_us, series.opens, series.highs, series.lows, series.closes):
                 digest.update(column.tobytes())
             digest.update(series.volumes.tobytes())
+        for underlying in sorted(self.chains.by_underlying):
+            for chain in self.chains.by_underlying[underlying]:
+                digest.update(f"{underlying}|{chain.as_of_us}|{chain.spot}|{len(chain.symbols)}".encode())
+                digest.update(chain.bids.tobytes() + chain.asks.tobytes())
         return digest.hexdigest()[:16]
 
 
 def load(items: str) -> Recording:
     """The recording named by a comma list of folders, or of names under the data folder."""
     frames: dict[tuple[str, str, str], pd.DataFrame] = {}
+    chains, returns = Chains(), None
     for item in filter(None, (part.strip() for part in items.split(","))):
         folder = _folder(item)
         found = False
         for path in sorted(folder.iterdir()):
+            if path.name == CHAINS_FILE:
+                chains, found = underlyings.load_chains(path, chains), True
+            elif path.name == RETURNS_FILE:
+                returns = underlyings.load_returns(path)
             kind = _kind(path)
             if kind is None:
                 continue
@@ -161,9 +105,9 @@ def load(items: str) -> Recording:
             raise RecordingError(
                 f"{folder} holds no recording; expected files such as crypto_1d.parquet or stocks_5m.csv.gz"
             )
-    if not frames:
+    if not frames and not chains:
         raise RecordingError("no data was named; give --data NAME or a folder")
-    return _assembled(frames)
+    return _assembled(frames, chains, returns)
 
 
 def _folder(item: str) -> Path:
@@ -213,7 +157,9 @@ def _canonical(symbol: str, asset_class: str) -> str:
     return f"{base or symbol}/USD"
 
 
-def _assembled(frames: dict[tuple[str, str, str], pd.DataFrame]) -> Recording:
+def _assembled(
+    frames: dict[tuple[str, str, str], pd.DataFrame], chains: Chains, returns: pd.DataFrame | None
+) -> Recording:
     notes: list[str] = []
     recorded: dict[str, list[Series]] = {}
     for (symbol, asset_class, timeframe), frame in sorted(frames.items()):
@@ -224,9 +170,12 @@ def _assembled(frames: dict[tuple[str, str, str], pd.DataFrame]) -> Recording:
                 notes.append(f"{symbol} {timeframe}: {dropped} bars outside New York sessions are left out")
         if len(series.starts_us):
             recorded.setdefault(symbol, []).append(series)
-    if not recorded:
+    if not recorded and not chains:
         raise RecordingError("the recording holds no bars; " + "; ".join(notes))
-    return Recording({symbol: _with_history(found) for symbol, found in sorted(recorded.items())}, tuple(notes))
+    for symbol in chains.by_underlying:
+        recorded[symbol] = underlyings.fitting(symbol, recorded.get(symbol, []), chains, notes)
+    bases = {symbol: _with_history(found) for symbol, found in sorted(recorded.items()) if found}
+    return Recording(underlyings.with_spots(bases, chains, returns, notes), tuple(notes), chains)
 
 
 def build_series(symbol: str, asset_class: str, timeframe: str, frame: pd.DataFrame) -> Series:

@@ -1,4 +1,4 @@
-"""What Alpaca refuses, with its HTTP status and code: first the request's form, then the account's means."""
+"""What Alpaca refuses of an order's form, with its HTTP status and code; the account's means are in `means`."""
 
 from __future__ import annotations
 
@@ -7,25 +7,35 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from venue.orders import QTY_INCREMENT, ZERO, Order, OrderType, Side, TimeInForce
-from venue.quotes import Quote
-from venue.recording import CRYPTO
+from venue.orders import QTY_INCREMENT, ZERO, GroupRole, OrderClass, OrderType, PositionIntent, Side, TimeInForce
+from venue.series import CRYPTO, US_EQUITY
 from venue.wire import ApiError, plain
 
-CRYPTO_MINIMUM_USD = Decimal(10)
-EQUITY_MINIMUM_USD = Decimal(1)
-MAXIMUM_USD = Decimal(200_000)
 CLIENT_ORDER_ID_LENGTH = 128
+LEAST_TRAIL_PERCENT = Decimal("0.1")
 
-_TYPES = {
-    CRYPTO: frozenset({OrderType.MARKET, OrderType.LIMIT, OrderType.STOP_LIMIT}),
-    "us_equity": frozenset(OrderType),
+# https://docs.alpaca.markets/docs/orders-at-alpaca, "Order Types vs Supported Time in Force"
+_RESTING = frozenset({TimeInForce.DAY, TimeInForce.GTC})
+_ANY_TIME = frozenset(TimeInForce)
+_CRYPTO_TIMES = frozenset({TimeInForce.GTC, TimeInForce.IOC})
+_MATRIX = {
+    US_EQUITY: {
+        OrderType.MARKET: _ANY_TIME,
+        OrderType.LIMIT: _ANY_TIME,
+        OrderType.STOP: _RESTING,
+        OrderType.STOP_LIMIT: _RESTING,
+        OrderType.TRAILING_STOP: _RESTING,
+    },
+    CRYPTO: {
+        OrderType.MARKET: _CRYPTO_TIMES,
+        OrderType.LIMIT: _CRYPTO_TIMES,
+        OrderType.STOP_LIMIT: frozenset({TimeInForce.GTC}),
+    },
 }
-_TIMES_IN_FORCE = {
-    CRYPTO: frozenset({TimeInForce.GTC, TimeInForce.IOC}),
-    "us_equity": frozenset(TimeInForce),
+_CLASSES = {
+    US_EQUITY: frozenset({OrderClass.SIMPLE, OrderClass.BRACKET, OrderClass.OCO, OrderClass.OTO}),
+    CRYPTO: frozenset({OrderClass.SIMPLE}),
 }
-_EXTENDED = frozenset({TimeInForce.DAY, TimeInForce.GTC})
 _LIMITED = frozenset({OrderType.LIMIT, OrderType.STOP_LIMIT})
 _STOPPED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
@@ -39,6 +49,16 @@ class Asset:
     asset_class: str
     price_increment: Decimal
     min_order_size: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class LegRequest:
+    """A take-profit (a limit) or a stop-loss (a stop, or a stop-limit)."""
+
+    role: GroupRole
+    order_type: OrderType
+    limit_price: Decimal | None
+    stop_price: Decimal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,16 +76,14 @@ class OrderRequest:
     stop_price: Decimal | None
     client_order_id: str | None
     extended_hours: bool
+    order_class: OrderClass = OrderClass.SIMPLE
+    legs: tuple[LegRequest, ...] = ()
+    trail_price: Decimal | None = None
+    trail_percent: Decimal | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """The account's side of an order in one symbol."""
-
-    is_suspended: bool
-    buying_power_usd: Decimal
-    held_qty: Decimal
-    open_orders: tuple[Order, ...]
+    @property
+    def is_fractional(self) -> bool:
+        return self.notional is not None or (self.qty is not None and bool(self.qty % 1))
 
 
 def unprocessable(message: str, **fields: Any) -> ApiError:
@@ -84,47 +102,91 @@ def forbidden(message: str, **fields: Any) -> ApiError:
 
 
 def read_order(payload: Mapping[str, Any], asset: Asset) -> OrderRequest:
-    """The order a JSON body asks for, or the refusal of its form."""
-    refuse_other_classes(payload)
-    order_type = _member(OrderType, payload, "type")
-    time_in_force = _member(TimeInForce, payload, "time_in_force")
-    side = _member(Side, payload, "side")
-    is_crypto = asset.asset_class == CRYPTO
-    if order_type not in _TYPES[asset.asset_class]:
+    """The order a JSON body asks for without its legs, or the refusal of its form."""
+    order_class = read_class(payload, asset.asset_class)
+    order_type: OrderType = _member(OrderType, payload, "type")
+    time_in_force: TimeInForce = _member(TimeInForce, payload, "time_in_force")
+    side: Side = _member(Side, payload, "side")
+    times = _MATRIX[asset.asset_class].get(order_type)
+    if times is None:
         raise unprocessable(f"invalid order type {order_type} for {asset.asset_class} order")
-    if time_in_force not in _TIMES_IN_FORCE[asset.asset_class]:
-        raise unprocessable(f"invalid time_in_force {time_in_force} for {asset.asset_class} order")
+    if time_in_force not in times:
+        raise unprocessable(f"invalid time_in_force {time_in_force} for {asset.asset_class} {order_type} order")
     qty, notional = _amount(payload)
-    limit_price = _price(payload, "limit_price", order_type in _LIMITED, asset)
-    stop_price = _price(payload, "stop_price", order_type in _STOPPED, asset)
-    extended_hours = payload.get("extended_hours") or False
-    if not isinstance(extended_hours, bool):
-        raise invalid(f"extended_hours {extended_hours!r} is not true or false")
-    if extended_hours and (
-        is_crypto or order_type is not OrderType.LIMIT or time_in_force not in (TimeInForce.DAY, TimeInForce.GTC)
-    ):
-        raise unprocessable("extended hours order must be an equity DAY or GTC limit order")
-    is_fractional = notional is not None or (qty is not None and qty != qty.to_integral_value())
-    if not is_crypto and is_fractional and time_in_force is not TimeInForce.DAY:
-        raise unprocessable("fractional orders must be DAY orders")
-    return OrderRequest(
-        asset.symbol, asset.asset_class, side, order_type, time_in_force, qty, notional,
-        limit_price, stop_price, client_order_id(payload), extended_hours,
+    limit_price = price(payload, "limit_price", asset) if order_class is not OrderClass.OCO else None
+    stop_price = price(payload, "stop_price", asset)
+    if order_class is not OrderClass.OCO:
+        _check_price("limit_price", limit_price, order_type, order_type in _LIMITED)
+    _check_price("stop_price", stop_price, order_type, order_type in _STOPPED)
+    trail_price, trail_percent = _trail(payload, order_type)
+    request = OrderRequest(
+        asset.symbol, asset.asset_class, side, order_type, time_in_force, qty, notional, limit_price, stop_price,
+        client_order_id(payload), payload.get("extended_hours") or False, order_class,
+        trail_price=trail_price, trail_percent=trail_percent,
     )  # fmt: skip
+    _check_hours(request)
+    _check_fraction(request)
+    _check_intent(payload, side)
+    return request
 
 
-def refuse_other_classes(payload: Mapping[str, Any]) -> None:
-    """Only simple orders of the four plain types trade here; the others are refused by name."""
-    order_class = payload.get("order_class")
-    if order_class not in (None, "", "simple"):
-        raise unprocessable(f"order_class {order_class!r} is not supported by this venue; use simple")
-    for name in ("take_profit", "stop_loss", "legs"):
-        if payload.get(name) is not None:
-            raise unprocessable(f"{name} belongs to an order class this venue does not support; use simple")
-    if payload.get("type") == "trailing_stop":
-        raise unprocessable("invalid order type trailing_stop: this venue does not support it; use stop")
-    if payload.get("time_in_force") in ("opg", "cls"):
-        raise unprocessable(f"invalid time_in_force {payload['time_in_force']}: this venue runs no auctions; use day")
+def read_class(payload: Mapping[str, Any], asset_class: str) -> OrderClass:
+    """The order class; legs and take-profits belong to the classes that have them."""
+    given = payload.get("order_class") or OrderClass.SIMPLE
+    if given not in tuple(OrderClass):
+        raise unprocessable(f"invalid order_class {given!r}; use one of {', '.join(OrderClass)}")
+    order_class = OrderClass(given)
+    if order_class not in _CLASSES[asset_class]:
+        raise unprocessable(f"{asset_class} orders not allowed for advanced order_class: {order_class}")
+    for name in ("take_profit", "stop_loss"):
+        if order_class is OrderClass.SIMPLE and payload.get(name) is not None:
+            raise unprocessable(f"simple orders must not have {name}; give order_class bracket, oco or oto")
+    if payload.get("legs") is not None:
+        raise unprocessable("legs belong to order_class mleg")
+    return order_class
+
+
+def _check_hours(request: OrderRequest) -> None:
+    """Extended hours are taken as Alpaca takes them; recordings hold regular sessions only, so fills happen there."""
+    if not isinstance(request.extended_hours, bool):
+        raise invalid(f"extended_hours {request.extended_hours!r} is not true or false")
+    is_plain_limit = request.order_type is OrderType.LIMIT and request.order_class is OrderClass.SIMPLE
+    if request.extended_hours and (
+        request.asset_class == CRYPTO or not is_plain_limit or request.time_in_force not in _RESTING
+    ):
+        raise unprocessable("extended hours order must be an equity DAY or GTC limit order of the simple class")
+
+
+def _check_fraction(request: OrderRequest) -> None:
+    if request.asset_class == CRYPTO or not request.is_fractional:
+        return
+    if request.order_class is not OrderClass.SIMPLE:
+        raise unprocessable("fractional orders must be simple orders")
+    if request.time_in_force is not TimeInForce.DAY:
+        raise unprocessable("fractional orders must be DAY orders")
+    if request.order_type is OrderType.TRAILING_STOP:
+        raise unprocessable("fractional orders must be market, limit, stop or stop_limit orders")
+
+
+def _check_intent(payload: Mapping[str, Any], side: Side) -> None:
+    if not payload.get("position_intent"):
+        return
+    given = _member(PositionIntent, payload, "position_intent")
+    inferred = PositionIntent.BUY_TO_OPEN if side is Side.BUY else PositionIntent.SELL_TO_CLOSE
+    if given is not inferred:
+        raise unprocessable(f"position intent mismatch, inferred: {inferred}, specified: {given}")
+
+
+def _trail(payload: Mapping[str, Any], order_type: OrderType) -> tuple[Decimal | None, Decimal | None]:
+    trail_price, trail_percent = positive(payload, "trail_price"), positive(payload, "trail_percent")
+    is_trailing = order_type is OrderType.TRAILING_STOP
+    if not is_trailing and (trail_price, trail_percent) != (None, None):
+        raise invalid(f"{order_type} orders must not have trail_price or trail_percent")
+    if is_trailing and (trail_price is None) == (trail_percent is None):
+        raise invalid("trailing stop orders must specify one of trail_price or trail_percent")
+    if trail_percent is not None and trail_percent < LEAST_TRAIL_PERCENT:
+        raise invalid(f"trail_percent must be greater than or equal to {LEAST_TRAIL_PERCENT}")
+    return trail_price, trail_percent
 
 
 def client_order_id(payload: Mapping[str, Any]) -> str | None:
@@ -155,98 +217,6 @@ def positive(payload: Mapping[str, Any], name: str) -> Decimal | None:
     return value
 
 
-def check_means(request: OrderRequest, means: Means, quote: Quote | None) -> Decimal:
-    """The reserve price per unit of an affordable order, or the account's refusal."""
-    if means.is_suspended:
-        raise forbidden("new orders are rejected by user request; reset suspend_trade to trade")
-    if quote is None and (request.order_type is OrderType.MARKET or request.notional is not None):
-        raise unprocessable(f"no quote is available for {request.symbol}; wait for more bars or use a limit")
-    reserve_price = _reserve_price(request, quote)
-    cost_usd = request.notional if request.notional is not None else _qty(request) * _cost_price(request, quote)
-    _check_size(request, cost_usd)
-    _refuse_wash_trade(request, means)
-    if request.side is Side.SELL:
-        _check_holding(request, means, quote)
-    else:
-        reserved = request.notional if request.notional is not None else _qty(request) * reserve_price
-        if reserved > means.buying_power_usd:
-            raise forbidden(
-                "insufficient buying power",
-                symbol=request.symbol,
-                buying_power=plain(means.buying_power_usd),
-                cost_basis=plain(reserved),
-            )
-    return reserve_price
-
-
-# A market buy may cost more than the ask it saw: Alpaca holds back a collar too.
-MARKET_COLLAR = Decimal("1.02")
-
-
-def _reserve_price(request: OrderRequest, quote: Quote | None) -> Decimal:
-    if request.limit_price is not None:
-        return request.limit_price
-    candidates = [price for price in (request.stop_price, quote.ask if quote else None) if price is not None]
-    return max(candidates) * MARKET_COLLAR
-
-
-def _cost_price(request: OrderRequest, quote: Quote | None) -> Decimal:
-    for price in (request.limit_price, request.stop_price):
-        if price is not None:
-            return price
-    assert quote is not None
-    return quote.ask if request.side is Side.BUY else quote.bid
-
-
-def _qty(request: OrderRequest) -> Decimal:
-    assert request.qty is not None
-    return request.qty
-
-
-def _check_size(request: OrderRequest, cost_usd: Decimal) -> None:
-    minimum = CRYPTO_MINIMUM_USD if request.asset_class == CRYPTO else EQUITY_MINIMUM_USD
-    if cost_usd < minimum:
-        raise forbidden(f"cost basis must be >= minimal amount of order {minimum}", cost_basis=plain(cost_usd))
-    if cost_usd > MAXIMUM_USD:
-        raise forbidden(
-            f"notional value {plain(cost_usd)} exceeds the largest order of {MAXIMUM_USD} USD; split it",
-            cost_basis=plain(cost_usd),
-        )
-
-
-def _refuse_wash_trade(request: OrderRequest, means: Means) -> None:
-    for order in means.open_orders:
-        if order.side is not request.side:
-            kind = "limit" if order.limit_price is not None else "market/stop"
-            raise forbidden(
-                "potential wash trade detected. use complex orders",
-                existing_order_id=order.order_id,
-                reject_reason=f"opposite side {kind} order exists",
-            )
-
-
-def _check_holding(request: OrderRequest, means: Means, quote: Quote | None) -> None:
-    selling = [order for order in means.open_orders if order.side is Side.SELL]
-    price = quote.bid if quote else request.limit_price or request.stop_price
-    assert price is not None
-    on_hold = sum((order.remaining_qty(price) for order in selling), ZERO)
-    available = max(means.held_qty - on_hold, ZERO)
-    if request.qty is not None:
-        wanted = request.qty
-    else:
-        assert request.notional is not None
-        wanted = request.notional / price
-    if wanted > available:
-        raise forbidden(
-            f"insufficient qty available for order (requested: {plain(wanted)}, available: {plain(available)})",
-            symbol=request.symbol,
-            available=plain(available),
-            existing_qty=plain(means.held_qty),
-            held_for_orders=plain(on_hold),
-            related_orders=[order.order_id for order in selling],
-        )
-
-
 def _member(choices: Any, payload: Mapping[str, Any], name: str) -> Any:
     given = payload.get(name)
     if given is None or given == "":
@@ -267,25 +237,28 @@ def _amount(payload: Mapping[str, Any]) -> tuple[Decimal | None, Decimal | None]
     return qty, notional
 
 
-def _price(payload: Mapping[str, Any], name: str, is_needed: bool, asset: Asset) -> Decimal | None:
+def price(payload: Mapping[str, Any], name: str, asset: Asset) -> Decimal | None:
+    """A positive price in the asset's steps; None when absent."""
     value = positive(payload, name)
-    if value is None:
-        if is_needed:
-            raise invalid(f"{payload['type']} orders require {name}")
-        return None
-    if not is_needed:
-        raise unprocessable(f"{payload['type']} orders must not have {name}")
-    check_increment(name, value, asset)
+    if value is not None:
+        check_increment(name, value, asset)
     return value
 
 
-def check_increment(name: str, price: Decimal, asset: Asset) -> None:
+def _check_price(name: str, value: Decimal | None, order_type: OrderType, is_needed: bool) -> None:
+    if is_needed and value is None:
+        raise invalid(f"{order_type} orders require {name}")
+    if not is_needed and value is not None:
+        raise invalid(f"{order_type} orders must not have {name}")
+
+
+def check_increment(name: str, value: Decimal, asset: Asset) -> None:
     """Refuses a price between the asset's steps."""
     increment = asset.price_increment
     if asset.asset_class != CRYPTO:
-        increment = Decimal("0.01") if price >= 1 else Decimal("0.0001")
-    if price % increment:
+        increment = Decimal("0.01") if value >= 1 else Decimal("0.0001")
+    if value % increment:
         raise unprocessable(
-            f"invalid {name} {plain(price)}. sub-penny increment does not fulfill minimum pricing criteria"
+            f"invalid {name} {plain(value)}. sub-penny increment does not fulfill minimum pricing criteria"
             f" (price increment {plain(increment)})"
         )

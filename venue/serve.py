@@ -1,4 +1,4 @@
-"""Serving an exchange over HTTP on 127.0.0.1: by the command line, or in a thread of another program."""
+"""Serving an exchange over HTTP and websockets on 127.0.0.1: by the command line, or in a thread of another program."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from typing import Any
 import uvicorn
 from uvicorn.protocols.http.auto import AutoHTTPProtocol
 
-from venue.app import ABORT_KEY, Keys, create_app
+from venue.app import Keys, create_app
 from venue.exchange import Exchange
+from venue.streams import ABORT_KEY
 
 HOST = "127.0.0.1"
 _START_TIMEOUT_S = 10
+_LONGEST_MESSAGE_BYTES = 1_048_576
 _transports: dict[tuple[str, int], Any] = {}
 
 
@@ -42,10 +44,15 @@ class Droppable:
         async def abort() -> None:
             _transports[tuple(scope["client"])].abort()
             # an answer sent before the server has seen the end would still count as one
-            while (await receive())["type"] != "http.disconnect":
+            while (await receive())["type"] not in ("http.disconnect", "websocket.disconnect"):
                 pass
 
-        await self._app({**scope, ABORT_KEY: abort}, receive, send)
+        try:
+            await self._app({**scope, ABORT_KEY: abort}, receive, send)
+        finally:
+            if scope["type"] == "websocket":
+                # its transport left the HTTP protocol, which is not told when the connection ends
+                _transports.pop(tuple(scope["client"]), None)
 
 
 def server(exchange: Exchange, *, keys: Keys | None = None) -> uvicorn.Server:
@@ -53,7 +60,9 @@ def server(exchange: Exchange, *, keys: Keys | None = None) -> uvicorn.Server:
     config = uvicorn.Config(
         Droppable(create_app(exchange, keys=keys)),
         http=DroppableProtocol,
-        ws="none",
+        ws="websockets-sansio",
+        ws_max_size=_LONGEST_MESSAGE_BYTES,
+        ws_per_message_deflate=False,
         lifespan="off",
         log_level="warning",
         access_log=False,

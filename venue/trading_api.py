@@ -13,8 +13,10 @@ from venue import history, rules, views
 from venue.calendar import NEW_YORK, new_york_date
 from venue.call import Call
 from venue.exchange import Exchange
+from venue.options import contracts_api
+from venue.options.chains import parse_contract
 from venue.orders import QTY_INCREMENT, Order, Side
-from venue.recording import CRYPTO
+from venue.series import CRYPTO
 from venue.wire import ApiError, bad_request, from_us, json_response, not_found, parse_time, plain
 
 
@@ -36,7 +38,7 @@ def patch_configurations(call: Call) -> Response:
 
 def post_order(call: Call) -> Response:
     cap = call.fault.value if call.fault and call.fault.kind == "partial" else None
-    return json_response(views.order(call.exchange.submit(call.fields(), fill_cap_frac=cap)))
+    return json_response(views.nested(call.exchange, call.exchange.submit(call.fields(), fill_cap_frac=cap)))
 
 
 def get_orders(call: Call) -> Response:
@@ -49,7 +51,16 @@ def get_orders(call: Call) -> Response:
     for keeps in _order_filters(call):
         chosen = [order for order in chosen if keeps(order)]
     chosen.sort(key=lambda order: order.sequence, reverse=direction == "desc")
-    return json_response([views.order(order) for order in chosen[:limit]])
+    if not _is_nested(call):
+        return json_response([views.order(order) for order in chosen[:limit]])
+    # a leg whose parent is not listed (it filled, and only open orders were asked for) stands by itself
+    listed = {order.order_id for order in chosen}
+    tops = [order for order in chosen if order.parent_id not in listed]
+    return json_response([views.nested(exchange, order) for order in tops[:limit]])
+
+
+def _is_nested(call: Call) -> bool:
+    return call.choice("nested", ("false", "true", "False", "True")).lower() == "true"
 
 
 def _order_filters(call: Call) -> list[Callable[[Order], bool]]:
@@ -60,7 +71,7 @@ def _order_filters(call: Call) -> list[Callable[[Order], bool]]:
     if until is not None:
         filters.append(lambda order: order.submitted_at < until)
     if symbols := call.words("symbols"):
-        wanted = {call.exchange.find_symbol(name) for name in symbols}
+        wanted = {call.exchange.find_symbol(name) or name for name in symbols}
         filters.append(lambda order: order.symbol in wanted)
     if side := call.text("side"):
         if side not in tuple(Side):
@@ -78,18 +89,22 @@ def _order_filters(call: Call) -> list[Callable[[Order], bool]]:
 
 
 def get_order(call: Call) -> Response:
-    return json_response(views.order(call.exchange.find_order(call.path_params["order_id"])))
+    order = call.exchange.find_order(call.path_params["order_id"])
+    return json_response(views.nested(call.exchange, order) if _is_nested(call) else views.order(order))
 
 
 def get_order_by_client_order_id(call: Call) -> Response:
     client_order_id = call.text("client_order_id")
     if client_order_id is None:
         raise rules.invalid("client_order_id is required")
-    return json_response(views.order(call.exchange.find_client_order(client_order_id)))
+    # Alpaca takes no `nested` here: a client that adopts its order sees the legs too
+    return json_response(views.nested(call.exchange, call.exchange.find_client_order(client_order_id)))
 
 
 def patch_order(call: Call) -> Response:
-    return json_response(views.order(call.exchange.replace(call.path_params["order_id"], call.fields())))
+    return json_response(
+        views.nested(call.exchange, call.exchange.replace(call.path_params["order_id"], call.fields()))
+    )
 
 
 def delete_order(call: Call) -> Response:
@@ -99,23 +114,34 @@ def delete_order(call: Call) -> Response:
 
 def delete_orders(call: Call) -> Response:
     canceled = list(call.exchange.open_orders)
-    for order_id in canceled:
-        call.exchange.cancel(order_id)
+    _cancel_all(call.exchange)
     return json_response([{"id": order_id, "status": 200} for order_id in canceled], 207)
+
+
+def _cancel_all(exchange: Exchange) -> None:
+    for order_id in list(exchange.open_orders):
+        if order_id in exchange.open_orders:  # canceling one order of a group canceled the others
+            exchange.cancel(order_id)
 
 
 def get_positions(call: Call) -> Response:
     exchange = call.exchange
-    return json_response([views.position(exchange, symbol) for symbol in exchange.books.held_symbols()])
+    return json_response([_position(exchange, symbol) for symbol in exchange.books.held_symbols()])
 
 
 def get_position(call: Call) -> Response:
-    return json_response(views.position(call.exchange, _held(call)))
+    return json_response(_position(call.exchange, _held(call)))
+
+
+def _position(exchange: Exchange, symbol: str) -> dict[str, Any]:
+    if parse_contract(symbol) is not None:
+        return contracts_api.position_json(exchange, symbol)
+    return views.position(exchange, symbol)
 
 
 def delete_position(call: Call) -> Response:
     symbol = _held(call)
-    held = call.exchange.books.held_qty(symbol)
+    held = abs(call.exchange.books.held_qty(symbol))
     qty = held
     if call.text("qty"):
         qty = rules.positive(call.query, "qty") or held
@@ -123,20 +149,21 @@ def delete_position(call: Call) -> Response:
         percentage = rules.positive(call.query, "percentage") or Decimal(100)
         if percentage > 100:
             raise rules.unprocessable(f"percentage {percentage} is more than the whole position")
-        qty = (held * percentage / 100).quantize(QTY_INCREMENT, ROUND_FLOOR)
+        # a position of whole shares is closed in whole shares
+        step = QTY_INCREMENT if held % 1 or _is_crypto(call.exchange, symbol) else Decimal(1)
+        qty = (held * percentage / 100).quantize(step, ROUND_FLOOR)
     return json_response(views.order(_close(call.exchange, symbol, qty)))
 
 
 def delete_positions(call: Call) -> Response:
     exchange = call.exchange
     if call.text("cancel_orders") in ("true", "True"):
-        for order_id in list(exchange.open_orders):
-            exchange.cancel(order_id)
+        _cancel_all(exchange)
     answers: list[dict[str, Any]] = []
     for symbol in exchange.books.held_symbols():
         answer: dict[str, Any] = {"symbol": symbol.replace("/", "")}
         try:
-            order = _close(exchange, symbol, exchange.books.held_qty(symbol))
+            order = _close(exchange, symbol, abs(exchange.books.held_qty(symbol)))
             answer |= {"status": 200, "body": views.order(order)}
         except ApiError as refusal:
             answer |= {"status": refusal.status, "body": refusal.body}
@@ -145,22 +172,26 @@ def delete_positions(call: Call) -> Response:
 
 
 def _close(exchange: Exchange, symbol: str, qty: Decimal) -> Order:
-    is_crypto = exchange.series(symbol).asset_class == CRYPTO
     return exchange.submit(
         {
             "symbol": symbol,
-            "side": "sell",
+            "side": "sell" if exchange.books.held_qty(symbol) > 0 else "buy",
             "type": "market",
-            "time_in_force": "gtc" if is_crypto else "day",
+            "time_in_force": "gtc" if _is_crypto(exchange, symbol) else "day",
             "qty": plain(qty),
         }
     )
 
 
+def _is_crypto(exchange: Exchange, symbol: str) -> bool:
+    series = exchange.recording.series.get(symbol)
+    return series is not None and series.asset_class == CRYPTO
+
+
 def _held(call: Call) -> str:
     name = call.path_params["symbol"]
-    symbol = call.exchange.find_symbol(name)
-    if symbol is None or not call.exchange.books.held_qty(symbol):
+    symbol = call.exchange.find_symbol(name) or name
+    if not call.exchange.books.held_qty(symbol):
         raise not_found(f"position does not exist for {name}")
     return symbol
 
@@ -281,6 +312,8 @@ def get_portfolio_history(call: Call) -> Response:
 Handler = Callable[[Call], Response]
 # longer literal paths come before the patterns that would swallow them
 ROUTES: tuple[tuple[str, str, Handler], ...] = (
+    *contracts_api.CONTRACT_ROUTES,
+    *contracts_api.EXERCISE_ROUTES,
     ("GET", "/v2/account", get_account),
     ("GET", "/v2/account/configurations", get_configurations),
     ("PATCH", "/v2/account/configurations", patch_configurations),

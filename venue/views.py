@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
 
 from venue.exchange import Exchange
+from venue.options import account as option_account
 from venue.orders import ZERO, Order, venue_id
-from venue.recording import CRYPTO
+from venue.series import CRYPTO
 from venue.wire import cents, cents_down, from_us, plain, plain_or_none, rfc3339
 
 ACCOUNT_ID = venue_id("account")
@@ -18,6 +20,7 @@ def account(exchange: Exchange) -> dict[str, Any]:
     equity = exchange.equity_usd()
     buying_power = cents_down(exchange.buying_power_usd())
     marked_at = exchange.last_mark_us()
+    short_usd = option_account.short_market_value_usd(exchange)
     return {
         "id": ACCOUNT_ID,
         "account_number": "PAVENUE00001",
@@ -28,15 +31,15 @@ def account(exchange: Exchange) -> dict[str, Any]:
         "regt_buying_power": buying_power,
         "non_marginable_buying_power": buying_power,
         "options_buying_power": buying_power,
-        "options_approved_level": 0,
-        "options_trading_level": 0,
+        "options_approved_level": exchange.option_level,
+        "options_trading_level": exchange.option_level,
         "cash": cents(exchange.books.cash_usd),
         "portfolio_value": cents(equity),
         "equity": cents(equity),
         "last_equity": cents(exchange.equity_usd(marked_at)),
         "balance_asof": f"{from_us(marked_at):%Y-%m-%d}",
-        "long_market_value": cents(equity - exchange.books.cash_usd),
-        "short_market_value": "0",
+        "long_market_value": cents(equity - exchange.books.cash_usd - short_usd),
+        "short_market_value": cents(short_usd),
         "position_market_value": cents(equity - exchange.books.cash_usd),
         "initial_margin": "0",
         "maintenance_margin": "0",
@@ -66,13 +69,18 @@ def configurations(exchange: Exchange) -> dict[str, Any]:
         "suspend_trade": exchange.is_suspended,
         "trade_confirm_email": "none",
         "ptp_no_exception_entry": False,
-        "max_options_trading_level": 0,
+        "max_options_trading_level": exchange.option_level,
         "disable_overnight_trading": True,
     }
 
 
-def order(placed: Order) -> dict[str, Any]:
-    """An order; expires_at is given for DAY orders only."""
+def nested(exchange: Exchange, placed: Order) -> dict[str, Any]:
+    """An order with its legs under it."""
+    return order(placed, exchange.legs(placed))
+
+
+def order(placed: Order, legs: Sequence[Order] = ()) -> dict[str, Any]:
+    """An order; only crypto's IOC has no expires_at, and only a group's orders say which group."""
     body = {
         "id": placed.order_id,
         "client_order_id": placed.client_order_id,
@@ -86,28 +94,34 @@ def order(placed: Order) -> dict[str, Any]:
         "replaced_at": rfc3339(placed.replaced_at),
         "replaced_by": placed.replaced_by,
         "replaces": placed.replaces,
-        "asset_id": venue_id(f"asset {placed.symbol}"),
-        "symbol": placed.symbol,
-        "asset_class": placed.asset_class,
+        "asset_id": venue_id(f"asset {placed.symbol}") if placed.symbol else None,
+        "symbol": placed.symbol or None,
+        "asset_class": placed.asset_class if placed.symbol else None,
         "notional": plain_or_none(placed.notional),
         "qty": plain_or_none(placed.qty),
         "filled_qty": plain(placed.filled_qty),
         "filled_avg_price": _average_price(placed),
-        "order_class": "simple",
+        "order_class": placed.order_class,
         "order_type": placed.order_type,
         "type": placed.order_type,
-        "side": placed.side,
-        "position_intent": "buy_to_open" if placed.is_buy else "sell_to_close",
+        "side": placed.side if placed.symbol else None,
+        "position_intent": placed.position_intent or ("buy_to_open" if placed.is_buy else "sell_to_close"),
         "time_in_force": placed.time_in_force,
         "limit_price": plain_or_none(placed.limit_price),
         "stop_price": plain_or_none(placed.stop_price),
         "status": placed.status,
         "extended_hours": placed.extended_hours,
-        "legs": None,
-        "trail_percent": None,
-        "trail_price": None,
-        "hwm": None,
+        "legs": [order(leg) for leg in legs] or None,
+        "trail_percent": plain_or_none(placed.trail_percent),
+        "trail_price": plain_or_none(placed.trail_price),
+        "hwm": plain_or_none(placed.hwm),
     }
+    if placed.group_role is not None:
+        body |= {"group_id": placed.group_id, "group_role": placed.group_role}
+    if placed.ratio_qty is not None:
+        body["ratio_qty"] = plain(placed.ratio_qty)
+    if not placed.symbol:  # Alpaca leaves these out of a multi-leg order and gives them with its legs
+        body["position_intent"] = None
     if placed.expires_at is not None:
         body["expires_at"] = rfc3339(placed.expires_at)
     return body
@@ -142,7 +156,9 @@ def position(exchange: Exchange, symbol: str) -> dict[str, Any]:
         "asset_class": asset_class,
         "asset_marginable": False,
         "qty": plain(qty),
-        "qty_available": plain(max(qty - exchange.held_for_orders(symbol), ZERO)),
+        "qty_available": plain(
+            max(qty - exchange.held_for_orders(symbol) - option_account.pledged_shares(exchange, symbol), ZERO)
+        ),
         "avg_entry_price": plain(round(cost / qty, 9)),
         "side": "long",
         "market_value": plain(round(value, 9)),
@@ -180,7 +196,7 @@ def asset(exchange: Exchange, symbol: str) -> dict[str, Any]:
         "marginable": False,
         "shortable": False,
         "fractionable": True,
-        "attributes": [],
+        "attributes": ["options_enabled"] if symbol in exchange.recording.chains.by_underlying else [],
         # Alpaca replaced this flag by borrow_status; alpaca-py 0.44.0 still requires it
         "easy_to_borrow": False,
     }

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from venue import matching
+from venue import groups, matching
 from venue.books import charge
 from venue.matching import Execution, Market
-from venue.orders import ZERO, Fill, Order, Status, TimeInForce, venue_id
+from venue.options.account import secured_usd
+from venue.orders import ZERO, Fill, GroupRole, Order, OrderType, Status, TimeInForce, venue_id
 from venue.quotes import around, quote_at_open, spread_frac
-from venue.recording import Series
+from venue.series import Series
 from venue.wire import from_float, from_us, to_us
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def _events(
     exchange: Exchange, symbols: list[str], from_us_: int, until_us: int
 ) -> Iterator[tuple[int, Moment, str, int]]:
     for symbol in symbols:
-        series = exchange.series(symbol)
+        series = exchange.recording.series.get(symbol)
+        if series is None or series.is_close_only:
+            continue  # options, and shares without bars, trade on recorded quotes
         first, stop = np.searchsorted(series.starts_us, [from_us_, until_us], "left")
         for index in range(first, stop):
             yield int(series.starts_us[index]), Moment.BAR_OPEN, symbol, index
@@ -91,53 +94,110 @@ def _events(
 
 def _expire(exchange: Exchange, at: datetime) -> None:
     for order in list(exchange.open_orders.values()):
-        if order.expires_at is not None and order.expires_at <= at:
-            exchange.close_order(order, Status.EXPIRED, at, "the session closed")
+        if order.expires_at is None or order.expires_at > at or order.order_id not in exchange.open_orders:
+            continue
+        status, reason = Status.CANCELED, _ENDS[order.time_in_force]
+        if order.time_in_force is TimeInForce.DAY:
+            status = Status.EXPIRED
+        elif order.time_in_force is TimeInForce.CLS:
+            _close_auction(exchange, order, at)
+        current = exchange.orders[order.order_id]
+        if current.is_open:
+            exchange.close_order(current, status, at, reason)
 
 
-def _working(exchange: Exchange, symbol: str, bar_start_us: int) -> list[Order]:
-    """Open orders that were already working when this bar began, in arrival order."""
-    began = from_us(bar_start_us)
-    return [o for o in list(exchange.open_orders.values()) if o.symbol == symbol and o.submitted_at <= began]
+_ENDS = {
+    TimeInForce.DAY: "the session closed",
+    TimeInForce.GTC: "open for 90 days",
+    TimeInForce.OPG: "the opening auction is over",
+    TimeInForce.CLS: "the closing auction is over",
+}
+_ONE_OPEN = frozenset({TimeInForce.IOC, TimeInForce.FOK, TimeInForce.OPG})
+
+
+def _close_auction(exchange: Exchange, order: Order, at: datetime) -> None:
+    """The closing auction is the close of the session's last recorded bar, less half the spread."""
+    series = exchange.series(order.symbol)
+    index = series.completed(to_us(at)) - 1
+    spread = spread_frac(series, index) if index >= 0 else None
+    if spread is None or exchange.sessions.next_close_us(int(series.starts_us[index])) != to_us(at):
+        return
+    close = from_float(series.closes[index])
+    execution = matching.at_open(order, Market(close, *around(close, spread, series.asset_class)))
+    if execution is not None:
+        takeable = matching.takeable(from_float(series.volumes[index]))
+        _execute(exchange, series, index, order, execution, takeable, is_at_open=False)
+
+
+def _working(exchange: Exchange, symbol: str, began: datetime) -> list[Order]:
+    """Orders in the market when this bar began, in arrival order, take-profits last: a bar that touches both
+    legs of a group fills the stop."""
+    working = [
+        o
+        for o in exchange.open_orders.values()
+        if o.symbol == symbol and o.works_from is not None and o.works_from <= began
+    ]
+    return sorted(working, key=lambda order: order.group_role is GroupRole.TAKE_PROFIT)
 
 
 def _open_bar(exchange: Exchange, series: Series, index: int) -> None:
-    start_us = int(series.starts_us[index])
-    orders = _working(exchange, series.symbol, start_us)
-    quote = quote_at_open(series, index) if orders else None
+    began = from_us(int(series.starts_us[index]))
+    fresh = _working(exchange, series.symbol, began)
+    quote = quote_at_open(series, index) if fresh else None
     if quote is None:
         return
     market = Market(quote.mid, quote.bid, quote.ask)
     # a running bar's volume is not known at its open; the last completed bar's is
     takeable = matching.takeable(from_float(series.volumes[index - 1]))
-    for order in orders:
-        execution = matching.at_open(order, market)
-        if execution is not None:
-            _execute(exchange, series, index, order, execution, takeable, is_at_open=True)
-        _end_immediate(exchange, order, from_us(start_us))
+    met: set[str] = set()
+    while fresh:
+        for order_id in [order.order_id for order in fresh]:
+            met.add(order_id)
+            if order_id in exchange.open_orders:
+                _meet_open(exchange, series, index, exchange.open_orders[order_id], market, takeable)
+        # an entry that filled at this open has put its legs into the market, perhaps beyond their prices
+        fresh = [order for order in _working(exchange, series.symbol, began) if order.order_id not in met]
 
 
-def _end_immediate(exchange: Exchange, order: Order, at: datetime) -> None:
-    """IOC and FOK live for one open only."""
+def _meet_open(exchange: Exchange, series: Series, index: int, order: Order, market: Market, takeable: Decimal) -> None:
+    if order.time_in_force is TimeInForce.CLS:
+        return
+    execution = matching.at_open(order, market)
+    if execution is not None:
+        _execute(exchange, series, index, order, execution, takeable, is_at_open=True)
+    elif order.order_type is OrderType.TRAILING_STOP:
+        exchange.keep(matching.trailed(order, market.mid, market.mid))
     current = exchange.orders[order.order_id]
-    if current.is_open and order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
+    if current.is_open and order.time_in_force in _ONE_OPEN:
+        at = from_us(int(series.starts_us[index]))
         exchange.close_order(current, Status.CANCELED, at, "the rest did not fill at once")
 
 
 def _end_bar(exchange: Exchange, series: Series, index: int) -> None:
-    start_us, end_us = int(series.starts_us[index]), int(series.ends_us[index])
+    began, ended = from_us(int(series.starts_us[index])), from_us(int(series.ends_us[index]))
+    for order in _working(exchange, series.symbol, began):
+        if order.order_id in exchange.open_orders:
+            _meet_range(exchange, series, index, exchange.open_orders[order.order_id])
+    # a price that fell through an entry's limit and on to its stop met them in that order
+    for order in list(exchange.open_orders.values()):
+        is_stop = order.symbol == series.symbol and order.group_role is GroupRole.STOP_LOSS
+        if is_stop and order.works_from == ended:
+            _meet_range(exchange, series, index, order)
+
+
+def _meet_range(exchange: Exchange, series: Series, index: int, order: Order) -> None:
+    if order.time_in_force in _ONE_OPEN or order.time_in_force is TimeInForce.CLS:
+        return
     high, low = from_float(series.highs[index]), from_float(series.lows[index])
-    takeable = matching.takeable(from_float(series.volumes[index]))
-    for order in _working(exchange, series.symbol, start_us):
-        if order.time_in_force in (TimeInForce.IOC, TimeInForce.FOK):
-            continue
-        if matching.triggers(order, high, low):
-            at = from_us(end_us)
-            exchange.keep(replace(order, is_triggered=True, updated_at=at))
-            continue
-        execution = matching.inside(order, high, low, _market_at_stop(order, series, index))
-        if execution is not None:
-            _execute(exchange, series, index, order, execution, takeable, is_at_open=False)
+    if matching.triggers(order, high, low):
+        groups.triggered(exchange, order, from_us(int(series.ends_us[index])))
+        return
+    execution = matching.inside(order, high, low, _market_at_stop(order, series, index))
+    if execution is not None:
+        takeable = matching.takeable(from_float(series.volumes[index]))
+        _execute(exchange, series, index, order, execution, takeable, is_at_open=False)
+    elif order.order_type is OrderType.TRAILING_STOP and not order.is_triggered:
+        exchange.keep(matching.trailed(order, high, low))
 
 
 def _market_at_stop(order: Order, series: Series, index: int) -> Market | None:
@@ -159,15 +219,17 @@ def _execute(
     is_at_open: bool,
 ) -> None:
     start_us = int(series.starts_us[index])
+    at_us = start_us if is_at_open else int(series.ends_us[index])
+    if order.order_type in matching.STOP_MARKETS and not order.is_triggered:
+        order = groups.triggered(exchange, order, from_us(at_us))
     use = exchange.bar_use
     qty, is_cash_out = matching.fill_qty(
         order,
         execution.price,
         liquidity_left=max(takeable - use.taken(order.symbol, start_us), ZERO),
         filled_in_bar=use.filled(order.order_id, start_us),
-        cash=exchange.books.cash_usd,
+        cash=exchange.books.cash_usd - secured_usd(exchange),
     )
-    at_us = start_us if is_at_open else int(series.ends_us[index])
     is_whole = qty == order.remaining_qty(execution.price)
     if order.time_in_force is TimeInForce.FOK and not is_whole:
         return
@@ -226,4 +288,6 @@ def _settle(
             realised_usd=realised_usd,
         )
     )
-    return exchange.keep(filled)
+    exchange.keep(filled)
+    groups.after_fill(exchange, filled, at)
+    return filled

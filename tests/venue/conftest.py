@@ -14,7 +14,8 @@ from starlette.testclient import TestClient
 from venue.app import create_app
 from venue.calendar import sessions_around
 from venue.exchange import Exchange
-from venue.recording import CRYPTO, TIMEFRAMES_US, US_EQUITY, Recording, Series
+from venue.recording import Recording
+from venue.series import CRYPTO, TIMEFRAMES_US, US_EQUITY, Series
 from venue.wire import to_us
 
 MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
@@ -123,13 +124,16 @@ def desk() -> Iterator[Callable[..., Desk]]:
     opened: list[TestClient] = []
 
     def build(*series: Series, cash: str = "100000", rate_limit: int = 0, **options: Any) -> Desk:
-        recording = Recording({one.symbol: one for one in sorted(series, key=lambda one: one.symbol)})
+        recording = options.pop("recording", None) or Recording(
+            {one.symbol: one for one in sorted(series, key=lambda one: one.symbol)}
+        )
         exchange = Exchange(
             recording,
             start=options.pop("start", MONDAY),
             cash_usd=Decimal(cash),
             rate_limit=rate_limit,
             journal=options.pop("journal", None),
+            option_level=options.pop("option_level", 3),
         )
         client = TestClient(create_app(exchange, **options), headers=KEYS)
         client.__enter__()

@@ -62,7 +62,8 @@ def market(desk: Any, crypto: Any, stock: Any) -> Any:
     trader.order("sell", "1", symbol="BTC/USD")
     trader.until("2024-01-04T12:00:00Z")
     resting = trader.order("buy", "1", symbol="BTC/USD", type="limit", limit_price="80")
-    trader.order("buy", "1", symbol="AAPL", type="limit", limit_price="80")
+    legs = {"take_profit": {"limit_price": "120"}, "stop_loss": {"stop_price": "70", "limit_price": "69"}}
+    trader.order("buy", "1", symbol="AAPL", type="limit", limit_price="80", order_class="bracket", **legs)
     canceled = trader.order("buy", "1", symbol="BTC/USD", type="stop_limit", limit_price="121", stop_price="120")
     trader.exchange.cancel(canceled.order_id)
     trader.exchange.replace(resting.order_id, {"limit_price": "81"})
@@ -183,6 +184,7 @@ VALIDATED = [
     ("trading-api", "get", "/v2/account/portfolio/history", "period=1M&timeframe=1D"),
     ("trading-api", "get", "/v2/account/portfolio/history", "period=1D&timeframe=1H"),
     ("trading-api", "get", "/v2/orders", "status=all"),
+    ("trading-api", "get", "/v2/orders", "status=all&nested=true"),
     ("trading-api", "get", "/v2/positions", ""),
     ("trading-api", "get", "/v2/positions/{symbol_or_asset_id}", ""),
     ("trading-api", "get", "/v2/assets", "asset_class=crypto"),

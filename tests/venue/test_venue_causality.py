@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from venue.matching import takeable
-from venue.recording import Series
+from venue.series import Series
 from venue.wire import ApiError, from_float, to_us
 
 BARS = 40

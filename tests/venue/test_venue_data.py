@@ -13,7 +13,8 @@ import pytest
 from bidask import edge
 
 from venue.quotes import SPREAD_WINDOWS_BARS, spread_frac
-from venue.recording import RecordingError, load
+from venue.recording import load
+from venue.series import RecordingError
 from venue.wire import from_us
 
 HEADER = "symbol,t,o,h,l,c,v\n"
