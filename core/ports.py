@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
 from core.model.bars import Bars
-from core.model.market import Asset, AssetClass, Clock, Quote, Timeframe
+from core.model.market import Asset, AssetClass, Clock, LastTrade, Quote, Timeframe, TradingSession
+from core.model.options import Chain
 from core.model.orders import Account, Activities, Order, OrderIntent, Position
 
 JsonMap: TypeAlias = Mapping[str, Any]
@@ -87,10 +89,14 @@ class Broker(Protocol):
     def positions(self) -> tuple[Position, ...]: ...
 
     def orders(self, *, since: datetime) -> tuple[Order, ...]:
-        """Every order submitted at or after `since`, and older ones among the newest hundred; newest first.
+        """Every order submitted at or after `since`, and older ones among the newest five hundred; newest first.
 
-        So an order that has been resting for days is seen, unless a hundred came after it.
+        So an order that has been resting for weeks is seen, unless five hundred came after it.
         """
+        ...
+
+    def order(self, order_id: str) -> Order:
+        """One order by the broker's id, with its legs."""
         ...
 
     def order_by_client_id(self, client_order_id: str) -> Order | None: ...
@@ -102,18 +108,27 @@ class Broker(Protocol):
         ...
 
     def activities(self, *, since: datetime) -> Activities:
-        """Fills and posted fees at or after `since`, oldest first, all pages."""
+        """Fills, posted fees and the ends of options at or after `since`, oldest first, all pages."""
         ...
 
     def assets(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Asset, ...]: ...
 
+    def sessions(self, first: date, last: date) -> tuple[TradingSession, ...]:
+        """The regular sessions of these days, early closes included; a holiday has none."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Market:
-    """Bars and quotes of one moment, as the source gave them; nothing is checked yet."""
+    """Bars, quotes and last trades of one moment, as the source gave them; nothing is checked yet.
+
+    `has_read_history`: more was asked for than in a usual cycle.
+    """
 
     bars: Bars
     quotes: tuple[Quote, ...]
+    last_trades: tuple[LastTrade, ...] = ()
+    has_read_history: bool = False
 
 
 class MarketData(Protocol):
@@ -122,3 +137,28 @@ class MarketData(Protocol):
     def market(
         self, asset_class: AssetClass, symbols: Sequence[str], *, timeframe: Timeframe, start: datetime, end: datetime
     ) -> Market: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChainWindow:
+    """Which part of an underlying's chain is asked for; both ends count."""
+
+    underlying: str
+    first_expiry: date
+    last_expiry: date
+    lowest_strike: Decimal
+    highest_strike: Decimal
+
+
+class OptionData(Protocol):
+    """Option chains and quotes; every page is read."""
+
+    def chain(self, window: ChainWindow) -> Chain: ...
+
+    def contracts(self, symbols: Sequence[str]) -> tuple[Chain, ...]:
+        """The named contracts with quotes and greeks, a chain an underlying; without what the broker does not quote."""
+        ...
+
+    def open_interest(self, underlyings: Sequence[str], first_expiry: date, last_expiry: date) -> Mapping[str, int]:
+        """Open interest by contract, of the day before; a contract without one is left out."""
+        ...

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
+import msgspec
 from alpaca.common.exceptions import APIError
 from alpaca.common.rest import RESTClient
 from requests import RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
-from core.errors import BrokerRefused, BrokerUnavailable
+from core.errors import BadFacts, BrokerRefused, BrokerUnavailable
+
+API_VERSION = "v2"
+"""Of the trading API; market data has versions of its own, which its paths name."""
 
 CONNECT_TIMEOUT_S = 3.05
 READ_TIMEOUT_S = 10.0
@@ -30,18 +34,28 @@ RETRY_READS = Retry(
 repeated by the executor alone, under the same client order id."""
 
 
+class Page(Protocol):
+    """An answer that may go on: its token asks for the next page."""
+
+    next_page_token: str | None
+
+
+PageT = TypeVar("PageT", bound=Page)
+Decoded = TypeVar("Decoded")
+
+
 class AlpacaConnection:
-    """Requests to one of Alpaca's hosts. `calls` counts them by method and first path words.
+    """Requests to one of Alpaca's hosts. `calls` counts them by method and path.
 
     alpaca-py has no time-out and repeats POST on 429 and 504; both are replaced on its session and switched off here.
     """
 
-    def __init__(self, base_url: str, api_version: str, *, key: str, secret: str) -> None:
-        self._client = RESTClient(base_url, key, secret, api_version=api_version, raw_data=True)
+    def __init__(self, base_url: str, *, key: str, secret: str) -> None:
+        self._client = RESTClient(base_url, key, secret, api_version=API_VERSION, raw_data=True)
         self._client._retry = 0
         self._client._session = self._session = _session()
         self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
-        self._root = f"{base_url}/{api_version}"
+        self._base_url = base_url
         self.calls: Counter[str] = Counter()
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
@@ -54,11 +68,11 @@ class AlpacaConnection:
         self._answer("DELETE", path, None)
 
     def get_bytes(self, path: str, params: Mapping[str, Any]) -> bytes:
-        """The undecoded body, for answers too large to pass through Python objects."""
+        """The undecoded body, for answers too large to pass through Python objects; `path` begins with the version."""
         self._count("GET", path)
         try:
             response = self._session.get(
-                self._root + path, params=dict(params), headers=self._headers, allow_redirects=False
+                self._base_url + path, params=dict(params), headers=self._headers, allow_redirects=False
             )
         except RequestException as error:
             raise BrokerUnavailable(f"GET {path} got no answer: {type(error).__name__}; try again") from error
@@ -66,8 +80,22 @@ class AlpacaConnection:
             raise _failure("GET", path, response.status_code, response.text)
         return response.content
 
+    def pages(
+        self, path: str, params: Mapping[str, Any], decode: Callable[[bytes], PageT], what: str
+    ) -> Iterator[PageT]:
+        """Every page of an answer; `BadFacts` if one points to itself."""
+        token: str | None = None
+        while True:
+            page = decoded(decode, self.get_bytes(path, {**params, **({"page_token": token} if token else {})}), what)
+            yield page
+            if not page.next_page_token:
+                return
+            if page.next_page_token == token:
+                raise BadFacts(f"Alpaca's {what} repeat page {token}; the rest cannot be read")
+            token = page.next_page_token
+
     def _answer(self, method: str, path: str, data: Mapping[str, Any] | None) -> Any:
-        self._count(method, path)
+        self._count(method, f"/{API_VERSION}{path}")
         try:
             return self._client._request(method, path, None if data is None else dict(data))
         except APIError as error:
@@ -76,7 +104,15 @@ class AlpacaConnection:
             raise BrokerUnavailable(f"{method} {path} got no answer: {type(error).__name__}") from error
 
     def _count(self, method: str, path: str) -> None:
-        self.calls[f"{method} {path.split('?')[0]}"] += 1
+        self.calls[f"{method} {path}"] += 1
+
+
+def decoded(decode: Callable[[bytes], Decoded], body: bytes, what: str) -> Decoded:
+    """A body in the shape we expect; `BadFacts` for any other."""
+    try:
+        return decode(body)
+    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+        raise BadFacts(f"Alpaca's {what} do not have the expected shape: {error}") from error
 
 
 class _TimedAdapter(HTTPAdapter):

@@ -1,29 +1,18 @@
-"""Alpaca's JSON, parsed once into our own values and refused here if it cannot be true."""
+"""Alpaca's orders: read from its JSON, and written as the body of a request."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, date, datetime
 from decimal import Decimal
-from typing import Any, TypeVar
+from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AwareDatetime, BeforeValidator, Field
 
-from core.broker.symbols import canonical_crypto
+from core.broker.reading import Wire, canonical, parsed, utc
 from core.errors import BadFacts
-from core.model.market import Asset, AssetClass, Clock, joined
-from core.model.orders import (
-    Account,
-    FeePosting,
-    Fill,
-    Order,
-    OrderIntent,
-    OrderStatus,
-    OrderType,
-    Position,
-    Side,
-)
-from core.units import text
+from core.model.market import AssetClass
+from core.model.options import contract
+from core.model.orders import Leg, Order, OrderClass, OrderIntent, OrderStatus, OrderType, Side
+from core.units import CENT, ceil_to, floor_to, text
 
 STATUSES = {
     "filled": OrderStatus.FILLED,
@@ -49,210 +38,122 @@ STATUSES = {
 }
 """Alpaca's statuses in our words; one that is not listed is UNKNOWN and counts as live."""
 
+KNOWN_TYPES = frozenset(OrderType)
+KNOWN_CLASSES = frozenset(OrderClass)
+TRIGGERED = frozenset({OrderType.STOP, OrderType.STOP_LIMIT})
 
-class _Wire(BaseModel):
-    """Alpaca adds fields without notice: what we do not read is ignored, what we read must fit."""
-
-    model_config = ConfigDict(extra="ignore", frozen=True)
-
-
-class _Clock(_Wire):
-    timestamp: AwareDatetime
+OrNone = BeforeValidator(lambda value: value or None)
+"""Of an order of several contracts Alpaca leaves symbol, asset class and side empty."""
 
 
-class _Account(_Wire):
-    id: str = Field(min_length=1)
-    status: str
-    cash: Decimal
-    equity: Decimal = Field(gt=0)
-    last_equity: Decimal = Field(ge=0)
-    buying_power: Decimal
-    non_marginable_buying_power: Decimal
-    trading_blocked: bool
-    account_blocked: bool
-    trade_suspended_by_user: bool
-
-
-class _Position(_Wire):
-    symbol: str
-    asset_class: AssetClass
-    qty: Decimal
-    qty_available: Decimal
-    avg_entry_price: Decimal
-    market_value: Decimal
-    current_price: Decimal = Field(ge=0)
-
-
-class _Order(_Wire):
+class _Order(Wire):
     id: str
     client_order_id: str
-    symbol: str
-    asset_class: AssetClass
-    side: Side
-    type: str
+    symbol: Annotated[str | None, OrNone]
+    asset_class: Annotated[AssetClass | None, OrNone]
+    side: Annotated[Side | None, OrNone]
+    type: str = ""
     status: str
     qty: Decimal | None
     filled_qty: Decimal = Field(ge=0)
     limit_price: Decimal | None
+    stop_price: Decimal | None = None
+    order_class: str = ""
     submitted_at: AwareDatetime
-
-
-class _Fill(_Wire):
-    id: str
-    order_id: str
-    symbol: str
-    side: Side
-    qty: Decimal = Field(gt=0)
-    price: Decimal = Field(gt=0)
-    transaction_time: AwareDatetime
-
-
-class _Fee(_Wire):
-    id: str
-    symbol: str
-    date: date
-    qty: Decimal | None = None
-    net_amount: Decimal
-
-
-class _Asset(_Wire):
-    symbol: str
-    asset_class: AssetClass = Field(alias="class")
-    status: str
-    tradable: bool
-    min_order_size: Decimal = Field(gt=0)
-    min_trade_increment: Decimal = Field(gt=0)
-    price_increment: Decimal = Field(gt=0)
-
-
-WireT = TypeVar("WireT", bound=_Wire)
-
-
-def clock(raw: Any) -> Clock:
-    wire = _parsed(_Clock, raw, "clock")
-    return Clock(_utc(wire.timestamp))
-
-
-def account(raw: Any) -> Account:
-    wire = _parsed(_Account, raw, "account")
-    blocks = [name for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user") if getattr(wire, name)]
-    if wire.status != "ACTIVE":
-        blocks.append(f"status is {wire.status}")
-    return Account(
-        account_id=wire.id,
-        cash_usd=wire.cash,
-        equity_usd=wire.equity,
-        last_equity_usd=wire.last_equity,
-        non_marginable_buying_power_usd=wire.non_marginable_buying_power,
-        buying_power_usd=wire.buying_power,
-        is_trading_allowed=not blocks,
-        restriction=f"the broker restricts the account: {', '.join(blocks)}" if blocks else "",
-    )
-
-
-def position(raw: Any) -> Position:
-    wire = _parsed(_Position, raw, "position")
-    return Position(
-        symbol=_canonical(wire.symbol, wire.asset_class),
-        asset_class=wire.asset_class,
-        quantity=wire.qty,
-        available_quantity=wire.qty_available,
-        average_entry_price=wire.avg_entry_price,
-        market_value_usd=wire.market_value,
-        price=wire.current_price,
-    )
+    filled_at: AwareDatetime | None = None
+    legs: tuple[_Order, ...] | None = None
 
 
 def order(raw: Any) -> Order:
-    wire = _parsed(_Order, raw, "order")
-    known_types = {kind.value for kind in OrderType}
+    """An order with its legs; one class we do not send, such as `oto`, is told as SIMPLE."""
+    return _order(parsed(_Order, raw, "order"))
+
+
+def _order(wire: _Order) -> Order:
+    legs = tuple(_order(leg) for leg in wire.legs or ())
+    symbol, asset_class, side = _multi_leg(wire, legs) if wire.order_class == "mleg" and legs else _simple(wire)
     return Order(
         order_id=wire.id,
         client_order_id=wire.client_order_id,
-        symbol=_canonical(wire.symbol, wire.asset_class),
-        asset_class=wire.asset_class,
-        side=wire.side,
-        order_type=OrderType(wire.type) if wire.type in known_types else None,
+        symbol=canonical(symbol, asset_class),
+        asset_class=asset_class,
+        side=side,
+        order_type=OrderType(wire.type) if wire.type in KNOWN_TYPES else None,
         status=STATUSES.get(wire.status, OrderStatus.UNKNOWN),
         quantity=wire.qty,
         filled_quantity=wire.filled_qty,
         limit_price=wire.limit_price,
-        submitted_at=_utc(wire.submitted_at),
+        submitted_at=utc(wire.submitted_at),
+        filled_at=None if wire.filled_at is None else utc(wire.filled_at),
+        order_class=OrderClass(wire.order_class) if wire.order_class in KNOWN_CLASSES else OrderClass.SIMPLE,
+        stop_price=wire.stop_price,
+        legs=legs,
     )
 
 
-def fill(raw: Any) -> Fill:
-    wire = _parsed(_Fill, raw, "fill")
-    return Fill(
-        wire.id,
-        wire.order_id,
-        joined(wire.symbol),
-        wire.side,
-        wire.qty,
-        wire.price,
-        _utc(wire.transaction_time),
-    )
+def _simple(wire: _Order) -> tuple[str, AssetClass, Side]:
+    if wire.symbol is None or wire.asset_class is None or wire.side is None:
+        missing = [name for name in ("symbol", "asset_class", "side") if getattr(wire, name) is None]
+        raise BadFacts(f"Alpaca's order {wire.id} has no usable {', '.join(missing)}")
+    return wire.symbol, wire.asset_class, wire.side
 
 
-def coin_fee(raw: Any) -> FeePosting:
-    """A CFEE: coins taken from what was bought; its quantity is negative."""
-    wire = _parsed(_Fee, raw, "coin fee")
-    if wire.qty is None:
-        raise BadFacts(f"coin fee {wire.id} has no quantity")
-    return FeePosting(wire.id, joined(wire.symbol), Side.BUY, wire.date, -wire.qty, Decimal(0))
+def _multi_leg(wire: _Order, legs: tuple[Order, ...]) -> tuple[str, AssetClass, Side]:
+    """An order of several contracts is known by the underlying of its first; one that takes in a credit is a sale."""
+    try:
+        underlying = contract(legs[0].symbol).underlying
+    except ValueError as error:
+        raise BadFacts(f"order {wire.id}: {error}") from error
+    side = Side.SELL if wire.limit_price is not None and wire.limit_price < 0 else Side.BUY
+    return underlying, AssetClass.OPTION, side
 
 
-def dollar_fee(raw: Any) -> FeePosting:
-    """A FEE on a crypto sale: dollars taken from the proceeds; its net amount is negative."""
-    wire = _parsed(_Fee, raw, "dollar fee")
-    return FeePosting(wire.id, joined(wire.symbol), Side.SELL, wire.date, Decimal(0), -wire.net_amount)
+def order_request(intent: OrderIntent) -> dict[str, Any]:
+    """The body of POST /v2/orders; every number is text, so no float ever touches it.
 
-
-def asset(raw: Any) -> Asset:
-    wire = _parsed(_Asset, raw, "asset")
-    return Asset(
-        symbol=_canonical(wire.symbol, wire.asset_class),
-        asset_class=wire.asset_class,
-        tradable=wire.tradable and wire.status == "active",
-        min_order_quantity=wire.min_order_size,
-        quantity_increment=wire.min_trade_increment,
-        price_increment=wire.price_increment,
-    )
-
-
-def order_request(intent: OrderIntent) -> dict[str, str]:
-    """The body of POST /v2/orders; every number is text, so no float ever touches it."""
-    body = {
+    What the intent lacks is left out, and the broker refuses the order: a result that keeps no other order waiting.
+    """
+    body: dict[str, Any] = {
         "client_order_id": intent.client_order_id,
-        "symbol": intent.symbol,
-        "side": intent.side.value,
         "type": intent.order_type.value,
         "time_in_force": intent.time_in_force.value,
         "qty": text(intent.quantity),
     }
-    if intent.limit_price is not None:
+    if intent.limit_price is not None and intent.order_class is not OrderClass.OCO:
         body["limit_price"] = text(intent.limit_price)
-    return body
+    if intent.order_type in TRIGGERED and intent.stop_price is not None:
+        body["stop_price"] = text(_inwards(intent.stop_price, is_below=intent.side is Side.SELL))
+    if intent.order_class is not OrderClass.SIMPLE:
+        body["order_class"] = intent.order_class.value
+    if intent.order_class is OrderClass.MULTI_LEG:
+        return body | {"legs": [_leg(leg) for leg in intent.legs]}
+    if intent.order_class in (OrderClass.BRACKET, OrderClass.OCO):
+        body |= _protection(intent)
+    if len(intent.legs) == 1:
+        body["position_intent"] = intent.legs[0].position_intent.value
+    return body | {"symbol": intent.symbol, "side": intent.side.value}
 
 
-def _canonical(symbol: str, asset_class: AssetClass) -> str:
-    if asset_class is not AssetClass.CRYPTO:
-        return symbol
-    try:
-        return canonical_crypto(symbol)
-    except ValueError as error:
-        raise BadFacts(str(error)) from error
+def _leg(leg: Leg) -> dict[str, str]:
+    return {
+        "symbol": leg.symbol,
+        "ratio_qty": str(leg.ratio),
+        "side": leg.position_intent.side.value,
+        "position_intent": leg.position_intent.value,
+    }
 
 
-def _parsed(kind: type[WireT], raw: Any, what: str) -> WireT:
-    try:
-        return kind.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
-        name = raw.get("id") or raw.get("symbol") if isinstance(raw, Mapping) else None
-        raise BadFacts(f"Alpaca's {what} {name or ''} has no usable {field}: {first['msg']}") from error
+def _protection(intent: OrderIntent) -> dict[str, dict[str, str]]:
+    """A bracket's side is its entry's, an OCO's its exit's: a position that is sold has its stop below."""
+    is_long = (intent.side is Side.BUY) is (intent.order_class is OrderClass.BRACKET)
+    protection = {}
+    if intent.target_price is not None:
+        protection["take_profit"] = {"limit_price": text(_inwards(intent.target_price, is_below=not is_long))}
+    if intent.stop_price is not None:
+        protection["stop_loss"] = {"stop_price": text(_inwards(intent.stop_price, is_below=is_long))}
+    return protection
 
 
-def _utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
+def _inwards(price: Decimal, *, is_below: bool) -> Decimal:
+    """The whole cent next to the price on the position's side: an exit comes a fraction of a cent early, never late."""
+    return ceil_to(price, CENT) if is_below else floor_to(price, CENT)

@@ -1,25 +1,35 @@
-"""Alpaca's market data: one batched request a kind, from the wire straight into columns."""
+"""Alpaca's market data of crypto and stocks: one batched request a kind, from the wire straight into columns."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 import numpy as np
+import structlog
 
-from core.broker.connection import AlpacaConnection
-from core.errors import BadFacts
+from core.broker.connection import AlpacaConnection, decoded
+from core.errors import BadFacts, BrokerRefused
 from core.model.bars import Bars, FloatArray, from_rows
-from core.model.market import AssetClass, Quote, Timeframe
+from core.model.market import AssetClass, LastTrade, Quote, Timeframe
+
+log = structlog.get_logger()
 
 PAGE_BARS = 10_000
+FREE_FEED = "iex"
+FORBIDDEN = 403
+PATHS = {AssetClass.CRYPTO: "/v1beta3/crypto/us", AssetClass.STOCK: "/v2/stocks"}
+
+Answer = TypeVar("Answer")
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
-class _Bar(msgspec.Struct):
+# gc=False: bars form no cycles, and thousands of them would only set off collections of everything else
+class _Bar(msgspec.Struct, gc=False):
     t: str
     o: float
     h: float
@@ -34,35 +44,43 @@ class _BarPage(msgspec.Struct):
 
 
 class _Quote(msgspec.Struct):
-    t: Annotated[datetime, msgspec.Meta(tz=True)]
+    t: Moment
     bp: Decimal
     ap: Decimal
 
 
-class _Quotes(msgspec.Struct):
-    quotes: dict[str, _Quote]
+class _Trade(msgspec.Struct):
+    t: Moment
+    p: Decimal
 
 
 class _Snapshot(msgspec.Struct, rename="camel"):
     latest_quote: _Quote | None = None
+    latest_trade: _Trade | None = None
     daily_bar: _Bar | None = None
     prev_daily_bar: _Bar | None = None
 
 
-class _Snapshots(msgspec.Struct):
-    snapshots: dict[str, _Snapshot]
+class _CryptoSnapshots(msgspec.Struct):
+    snapshots: dict[str, _Snapshot | None]
 
 
 _decode_bars = msgspec.json.Decoder(_BarPage).decode
-_decode_quotes = msgspec.json.Decoder(_Quotes).decode
-_decode_snapshots = msgspec.json.Decoder(_Snapshots).decode
+_decode_crypto_snapshots = msgspec.json.Decoder(_CryptoSnapshots).decode
+_decode_stock_snapshots = msgspec.json.Decoder(dict[str, _Snapshot | None]).decode
 
 
 class AlpacaData:
-    """Bars and quotes of crypto, which Alpaca gives in real time and without a subscription."""
+    """Bars, quotes and last trades of crypto, which is free and real time, and of stocks.
 
-    def __init__(self, base_url: str, *, key: str, secret: str) -> None:
-        self._connection = AlpacaConnection(base_url, "v1beta3", key=key, secret=secret)
+    `feed`: the stocks' source, `sip` or `iex`; None is the best that Alpaca grants. A feed that this account may not
+    read (403) is replaced by the free `iex` for the life of the instance; its volumes are those of one small exchange.
+    Bars of stocks are adjusted for splits.
+    """
+
+    def __init__(self, base_url: str, *, key: str, secret: str, feed: str | None = None) -> None:
+        self._connection = AlpacaConnection(base_url, key=key, secret=secret)
+        self._feed = feed
 
     @property
     def calls(self) -> Counter[str]:
@@ -77,52 +95,68 @@ class AlpacaData:
         start: datetime,
         end: datetime,
     ) -> Bars:
-        pages: dict[str, list[FloatArray]] = {symbol: [] for symbol in symbols}
-        token: str | None = None
-        while symbols:
-            params = {
-                "symbols": ",".join(symbols),
-                "timeframe": timeframe.value,
-                "start": start.isoformat(),
-                "end": end.isoformat(),
-                "limit": PAGE_BARS,
-                "sort": "asc",
-            }
-            page = self._page(params | ({"page_token": token} if token else {}))
+        params: dict[str, Any] = {
+            "symbols": ",".join(symbols),
+            "timeframe": timeframe.value,
+            "start": start.isoformat(),
+            "end": end.isoformat(),
+            "limit": PAGE_BARS,
+            "sort": "asc",
+        }
+        if asset_class is AssetClass.STOCK:
+            params["adjustment"] = "split"
+        path = f"{PATHS[asset_class]}/bars"
+        pages = self._permitted(
+            asset_class, lambda feed: list(self._connection.pages(path, params | feed, _decode_bars, "bars"))
+        )
+        parts: dict[str, list[FloatArray]] = {symbol: [] for symbol in symbols}
+        for page in pages:
             for symbol, bars in page.bars.items():
-                if bars and symbol in pages:
-                    pages[symbol].append(_columns(bars))
-            token = page.next_page_token
-            if token is None:
-                break
-        rows = {symbol: np.concatenate(parts) if parts else np.empty((0, 6)) for symbol, parts in pages.items()}
+                if bars and symbol in parts:
+                    parts[symbol].append(_columns(bars))
+        rows = {symbol: np.concatenate(found) if found else np.empty((0, 6)) for symbol, found in parts.items()}
         return from_rows(timeframe, rows)
-
-    def quotes(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Quote, ...]:
-        body = self._connection.get_bytes("/crypto/us/latest/quotes", {"symbols": ",".join(symbols)})
-        quotes: dict[str, _Quote] = _decoded(_decode_quotes, body, "quotes").quotes
-        return tuple(Quote(symbol, quote.bp, quote.ap, quote.t) for symbol, quote in quotes.items())
 
     def snapshots(
         self, asset_class: AssetClass, symbols: Sequence[str]
-    ) -> tuple[tuple[Quote, ...], dict[str, FloatArray]]:
-        """Latest quotes, and the previous and the running day's bars as rows of `from_rows`."""
-        body = self._connection.get_bytes("/crypto/us/snapshots", {"symbols": ",".join(symbols)})
-        snapshots: dict[str, _Snapshot] = _decoded(_decode_snapshots, body, "snapshots").snapshots
+    ) -> tuple[tuple[Quote, ...], tuple[LastTrade, ...], dict[str, FloatArray]]:
+        """Latest quotes and trades, and the previous and the running day's bars as rows of `from_rows`."""
+        path, params = f"{PATHS[asset_class]}/snapshots", {"symbols": ",".join(symbols)}
+        body = self._permitted(asset_class, lambda feed: self._connection.get_bytes(path, params | feed))
+        if asset_class is AssetClass.CRYPTO:
+            answer = decoded(_decode_crypto_snapshots, body, "snapshots").snapshots
+        else:
+            answer = decoded(_decode_stock_snapshots, body, "snapshots")
+        snapshots = {symbol: snapshot for symbol, snapshot in answer.items() if snapshot is not None}
         quotes = tuple(
             Quote(symbol, quote.bp, quote.ap, quote.t)
             for symbol, snapshot in snapshots.items()
             if (quote := snapshot.latest_quote) is not None
         )
+        trades = tuple(
+            LastTrade(symbol, trade.p, trade.t)
+            for symbol, snapshot in snapshots.items()
+            if (trade := snapshot.latest_trade) is not None and trade.p > 0
+        )
         days = {
             symbol: [bar for bar in (snapshot.prev_daily_bar, snapshot.daily_bar) if bar is not None]
             for symbol, snapshot in snapshots.items()
         }
-        return quotes, {symbol: _columns(bars) for symbol, bars in days.items() if bars}
+        return quotes, trades, {symbol: _columns(bars) for symbol, bars in days.items() if bars}
 
-    def _page(self, params: dict[str, Any]) -> _BarPage:
-        page: _BarPage = _decoded(_decode_bars, self._connection.get_bytes("/crypto/us/bars", params), "bars")
-        return page
+    def _permitted(self, asset_class: AssetClass, ask: Callable[[dict[str, str]], Answer]) -> Answer:
+        """The answer from our feed, or from the free one if ours is refused."""
+        if asset_class is not AssetClass.STOCK:
+            return ask({})
+        try:
+            return ask({"feed": self._feed} if self._feed else {})
+        except BrokerRefused as refusal:
+            if refusal.status != FORBIDDEN or self._feed == FREE_FEED:
+                raise
+            answer = ask({"feed": FREE_FEED})
+            log.warning("stock_feed_refused", feed=self._feed or "default", now=FREE_FEED, reason=str(refusal))
+            self._feed = FREE_FEED
+            return answer
 
 
 def _columns(bars: list[_Bar]) -> FloatArray:
@@ -133,10 +167,3 @@ def _columns(bars: list[_Bar]) -> FloatArray:
         raise BadFacts(f"Alpaca's bars hold a time that is none: {error}") from error
     columns = [opened_at, *(np.array([getattr(bar, name) for bar in bars]) for name in "ohlcv")]
     return np.stack(columns, axis=1)
-
-
-def _decoded(decode: Any, body: bytes, what: str) -> Any:
-    try:
-        return decode(body)
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
-        raise BadFacts(f"Alpaca's {what} do not have the expected shape: {error}") from error

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol
 
 import numpy as np
 
-from core.model.bars import Bars, FloatArray, as_datetime64, from_rows, rows_of
-from core.model.market import AssetClass, Quote, Timeframe
+from core.model.bars import Bars, FloatArray, from_rows, rows_of
+from core.model.market import AssetClass, LastTrade, Quote, Timeframe
 from core.ports import Market
 
 Key = tuple[AssetClass, tuple[str, ...], Timeframe]
+MOST_KEPT = 4
+
+SPLIT_FACTOR = 1.2
+"""A bar that opens this far above or below the close before may follow a split that the kept bars do not know."""
 
 
 class Source(Protocol):
@@ -22,64 +26,75 @@ class Source(Protocol):
         self, asset_class: AssetClass, symbols: Sequence[str], *, timeframe: Timeframe, start: datetime, end: datetime
     ) -> Bars: ...
 
-    def quotes(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Quote, ...]: ...
-
     def snapshots(
         self, asset_class: AssetClass, symbols: Sequence[str]
-    ) -> tuple[tuple[Quote, ...], dict[str, FloatArray]]: ...
+    ) -> tuple[tuple[Quote, ...], tuple[LastTrade, ...], dict[str, FloatArray]]: ...
 
 
 class WarmMarket:
     """MarketData that fetches the history once and then keeps up with it.
 
-    Daily bars are kept up by snapshots, which carry the running and the previous day. Other bar lengths are fetched
-    again once a new bar has completed. An instance that fell two bars behind starts over.
+    Days come with the snapshots, which carry the previous and the running one. Of other bar lengths those from the
+    newest kept bar on are fetched once that one is over. The newest bar, which may still be running, is replaced each
+    time; who judges takes only bars that are complete. History is fetched anew where a day is missing in between, where
+    a symbol without any bars has its first, and where prices jump as in a split.
     """
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._kept: tuple[Key, Bars] | None = None
+        self._kept: dict[Key, Bars] = {}
 
     def market(
         self, asset_class: AssetClass, symbols: Sequence[str], *, timeframe: Timeframe, start: datetime, end: datetime
     ) -> Market:
         if not symbols:
             return Market(from_rows(timeframe, {}), ())
+        quotes, last_trades, days = self._source.snapshots(asset_class, symbols)
         key = (asset_class, tuple(symbols), timeframe)
-        kept = self._kept[1] if self._kept is not None and self._kept[0] == key else None
-        behind = None if kept is None else _bars_behind(kept, end)
-        if kept is not None and behind == 0 and timeframe is not Timeframe.DAY:
-            return Market(kept, self._source.quotes(asset_class, symbols))
-        if kept is not None and behind is not None and behind <= 1 and timeframe is Timeframe.DAY:
-            quotes, newest = self._source.snapshots(asset_class, symbols)
-            bars = _extended(kept, newest, start, end)
-        else:
-            bars = self._source.bars(asset_class, symbols, timeframe=timeframe, start=start, end=end)
-            quotes = self._source.quotes(asset_class, symbols)
-        self._kept = (key, bars)
-        return Market(bars, quotes)
+        kept_up = self._kept_up(key, days, start, end)
+        bars = self._bars_from(key, start, end) if kept_up is None else kept_up
+        self._kept[key] = bars
+        while len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+        return Market(bars, quotes, last_trades, has_read_history=kept_up is None)
+
+    def _kept_up(self, key: Key, days: Mapping[str, FloatArray], start: datetime, end: datetime) -> Bars | None:
+        """The kept bars with what is new; None where there are none, or none that can be continued."""
+        timeframe = key[-1]
+        bars = self._kept.pop(key, None)
+        newest = None if bars is None else _newest_open(bars)
+        if bars is None or newest is None:
+            return None
+        kept, new = rows_of(bars), days
+        if timeframe is not Timeframe.DAY:
+            is_over = newest + timeframe.length <= end
+            new = rows_of(self._bars_from(key, newest, end)) if is_over else {}
+        elif any(symbol in days and (not len(row) or days[symbol][0, 0] > row[-1, 0]) for symbol, row in kept.items()):
+            return None
+        joined = {symbol: _joined(row, new[symbol]) if symbol in new else row for symbol, row in kept.items()}
+        if any(_jumps(row) - _jumps(kept[symbol]) for symbol, row in joined.items()):
+            return None
+        return from_rows(timeframe, {symbol: row[row[:, 0] >= start.timestamp()] for symbol, row in joined.items()})
+
+    def _bars_from(self, key: Key, start: datetime, end: datetime) -> Bars:
+        asset_class, symbols, timeframe = key
+        return self._source.bars(asset_class, symbols, timeframe=timeframe, start=start, end=end)
 
 
-def _bars_behind(bars: Bars, end: datetime) -> int | None:
-    """How many bars have completed by `end` since the newest one kept; None if none is kept."""
+def _newest_open(bars: Bars) -> datetime | None:
     if not bars.opened_at.size or np.isnat(bars.opened_at).all():
         return None
-    newest_end = np.nanmax(bars.opened_at) + np.timedelta64(bars.timeframe.length)
-    return int((as_datetime64(end) - newest_end) // np.timedelta64(bars.timeframe.length))
+    newest: datetime = np.nanmax(bars.opened_at).astype("datetime64[us]").item()
+    return newest.replace(tzinfo=UTC)
 
 
-def _extended(bars: Bars, newest: Mapping[str, FloatArray], start: datetime, end: datetime) -> Bars:
-    """The kept bars with the completed ones of a snapshot behind them, and without those from before `start`.
+def _joined(kept: FloatArray, new: FloatArray) -> FloatArray:
+    """Both in order of time; where they overlap the new ones count."""
+    return np.concatenate([kept[kept[:, 0] < new[0, 0]], new]) if len(new) else kept
 
-    A running day is never kept: it would still change.
-    """
-    length_s = bars.timeframe.length.total_seconds()
-    rows = {}
-    for symbol, row in rows_of(bars).items():
-        ended = row[row[:, 0] + length_s <= end.timestamp()]
-        last_s = ended[-1, 0] if len(ended) else -np.inf
-        more = newest.get(symbol, np.empty((0, 6)))
-        fresh = more[(more[:, 0] > last_s) & (more[:, 0] + length_s <= end.timestamp())]
-        joined = np.concatenate([ended, fresh])
-        rows[symbol] = joined[joined[:, 0] >= start.timestamp()]
-    return from_rows(bars.timeframe, rows)
+
+def _jumps(row: FloatArray) -> set[float]:
+    """The open times of bars that open far from the close before."""
+    opens, closes = row[1:, 1], row[:-1, 4]
+    is_far = (opens > closes * SPLIT_FACTOR) | (opens * SPLIT_FACTOR < closes)
+    return set(row[1:, 0][is_far].tolist())

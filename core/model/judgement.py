@@ -11,8 +11,9 @@ from enum import StrEnum
 from core.model.bars import Bars
 from core.model.features import Features
 from core.model.limits import Limits
-from core.model.market import Asset, Quote
-from core.model.orders import Account, Order, OrderIntent, Position, Purpose
+from core.model.market import Asset, Clock, LastTrade, Quote, TradingSession
+from core.model.options import Chain
+from core.model.orders import Account, Leg, Order, OrderIntent, Position, Purpose
 from core.model.trades import Books
 
 HELD_FOR_ORDERS = "held_for_orders"
@@ -47,11 +48,12 @@ class ModeState:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """A rule said no: a result that is recorded, not an error."""
+    """A rule said no: a result that is recorded, not an error. `strategy`: whose idea it was, where it had one."""
 
     symbol: str
     rule: str
     reason: str
+    strategy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,12 @@ class Opinion:
 
 @dataclass(frozen=True, slots=True)
 class Opportunity:
-    """A possible trade: an entry that pays at most `limit_price`, or an exit of `quantity`."""
+    """A possible trade: an entry that pays at most `limit_price`, or an exit of `quantity`.
+
+    `unit_cost_usd`: what one unit takes from cash or collateral, and `unit_risk_usd`: what it may lose, where these are
+    not the limit price and its distance to the stop. `legs`, `underlying`: of an option order, as in `OrderIntent`.
+    `after_cancel`: resting orders to cancel first.
+    """
 
     symbol: str
     purpose: Purpose
@@ -85,6 +92,16 @@ class Opportunity:
     size_factor: Decimal = Decimal(1)
     daily_volume_usd: float | None = None
     features: Mapping[str, float] = field(default_factory=dict)
+    unit_cost_usd: Decimal | None = None
+    unit_risk_usd: Decimal | None = None
+    legs: tuple[Leg, ...] = ()
+    underlying: str = ""
+    after_cancel: tuple[str, ...] = ()
+
+    @property
+    def counts_as(self) -> str:
+        """The symbol whose caps this falls under: an option's underlying."""
+        return self.underlying or self.symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +125,9 @@ class SymbolView:
 class Snapshot:
     """All facts of one moment. The judgement sees this and nothing else.
 
-    `orders`: open, or submitted within the last day. `gaps`: facts that could not be had, by symbol.
+    `orders`: open, or submitted within the last day. `gaps`: facts that could not be had, by symbol. `assets`, `bars`,
+    `features`, `quotes`, `last_trades`, `chains`: of this module's own symbols. `sessions`: the broker's calendar
+    around today, empty when it is not known, and then nothing is opened; exits go by the clock.
     """
 
     cycle_id: str
@@ -125,9 +144,20 @@ class Snapshot:
     books: Books
     limits: Limits
     gaps: tuple[Refusal, ...]
+    clock: Clock | None = None
+    sessions: tuple[TradingSession, ...] = ()
+    last_trades: Mapping[str, LastTrade] = field(default_factory=dict)
+    chains: Mapping[str, Chain] = field(default_factory=dict)
 
     def position(self, symbol: str) -> Position | None:
         return next((position for position in self.positions if position.symbol == symbol), None)
+
+    def spot(self, symbol: str) -> LastTrade | None:
+        """The newest price of a symbol, by its quote's middle or its last trade, and when it was."""
+        quote, trade = self.quotes.get(symbol), self.last_trades.get(symbol)
+        if quote is None or (trade is not None and trade.as_of > quote.as_of):
+            return trade
+        return LastTrade(symbol, quote.mid, quote.as_of)
 
 
 @dataclass(frozen=True, slots=True)

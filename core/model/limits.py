@@ -19,6 +19,11 @@ class RiskLimits:
     max_order_usd: Decimal = Decimal("180000")
     min_order_usd: Decimal = Decimal("10")
     max_positions: int = 25
+    max_stock_frac: Decimal = Decimal("0.50")
+    max_option_frac: Decimal = Decimal("0.30")
+    max_option_risk_frac: Decimal = Decimal("0.10")
+    max_sector_frac: Decimal = Decimal("0.40")
+    max_correlated_frac: Decimal = Decimal("0.40")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +47,7 @@ class SafetyLimits:
 
 @dataclass(frozen=True, slots=True)
 class ExitRules:
-    """When a crypto position is closed. Stops are prices; the tighter of the ATR stop and the floor holds."""
+    """When a position in a coin or a stock is closed. Stops are prices; the tighter of ATR stop and floor holds."""
 
     stop_atr_multiple: float = 2.5
     stop_floor_frac: float = 0.10
@@ -91,6 +96,35 @@ class Session:
 
 
 @dataclass(frozen=True, slots=True)
+class StockRules:
+    """How stocks are traded: their exits, their costs (no commission), and the minutes of a session without entries."""
+
+    exits: ExitRules = ExitRules(stop_floor_frac=0.08, target_frac=0.15, max_hold_days=30.0, min_hold_hours=20.0)
+    costs: Costs = Costs(taker_fee_frac=Decimal(0))
+    no_entry_minutes: int = 15
+    max_market_tier: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class OptionRules:
+    """How options are chosen, sized and closed. Days are calendar days to expiry; spreads are of the mid price."""
+
+    min_days: int = 21
+    target_days: tuple[int, int] = (30, 45)
+    min_open_interest: int = 100
+    max_spread_frac: float = 0.10
+    max_quote_age_s: float = 1200.0
+    risk_per_trade_frac: Decimal = Decimal("0.01")
+    profit_frac: float = 1.00
+    loss_frac: float = 0.50
+    close_days: int = 5
+    max_hold_days: int = 30
+    max_portfolio_delta_usd_frac: float = 0.50
+    max_daily_theta_frac: float = 0.001
+    underlyings_per_cycle: int = 4
+
+
+@dataclass(frozen=True, slots=True)
 class Limits:
     """Everything configurable that the judgement uses; its hash is the config version on every report."""
 
@@ -100,3 +134,5 @@ class Limits:
     costs: Costs
     signals: SignalRules
     sessions: tuple[Session, ...]
+    stocks: StockRules = StockRules()
+    options: OptionRules = OptionRules()

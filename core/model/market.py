@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -44,14 +44,29 @@ _LENGTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The broker's time."""
+    """The broker's time and its New York session: whether it is open, and when it opens and closes next, if known."""
 
     at: datetime
+    is_open: bool
+    next_open: datetime | None
+    next_close: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class TradingSession:
+    """One regular session of the broker's calendar, early closes included; times in UTC."""
+
+    day: date
+    opens_at: datetime
+    closes_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Asset:
-    """What the broker says can be traded and in which steps. Crypto symbols are `BTC/USD`."""
+    """What the broker says can be traded and in which steps. Crypto symbols are `BTC/USD`.
+
+    Stocks trade in steps of one share, or of a billionth where the broker lets them be bought in fractions.
+    """
 
     symbol: str
     asset_class: AssetClass
@@ -59,6 +74,19 @@ class Asset:
     min_order_quantity: Decimal
     quantity_increment: Decimal
     price_increment: Decimal
+
+    @property
+    def is_fractionable(self) -> bool:
+        return self.quantity_increment < 1
+
+
+@dataclass(frozen=True, slots=True)
+class LastTrade:
+    """The last trade's price and when it was; for an underlying that is looked at, not bought."""
+
+    symbol: str
+    price: Decimal
+    as_of: datetime
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ class Side(StrEnum):
 class OrderType(StrEnum):
     MARKET = "market"
     LIMIT = "limit"
+    STOP = "stop"
     STOP_LIMIT = "stop_limit"
 
 
@@ -28,12 +29,43 @@ class TimeInForce(StrEnum):
     IOC = "ioc"
 
 
+class OrderClass(StrEnum):
+    """How orders hang together at the broker.
+
+    BRACKET: an entry that brings its target and stop. OCO: target and stop of what is held; one cancels the other.
+    MULTI_LEG: up to four option contracts filled together or not at all.
+    """
+
+    SIMPLE = "simple"
+    BRACKET = "bracket"
+    OCO = "oco"
+    MULTI_LEG = "mleg"
+
+
+class PositionIntent(StrEnum):
+    """What an option order does to the position in its contract."""
+
+    BUY_TO_OPEN = "buy_to_open"
+    SELL_TO_OPEN = "sell_to_open"
+    BUY_TO_CLOSE = "buy_to_close"
+    SELL_TO_CLOSE = "sell_to_close"
+
+    @property
+    def side(self) -> Side:
+        return Side.BUY if self.value.startswith("buy") else Side.SELL
+
+    @property
+    def opens(self) -> bool:
+        return self.value.endswith("open")
+
+
 class Purpose(StrEnum):
-    """Why an order exists; entries open risk, exits and trims reduce it."""
+    """Why an order exists; entries open risk, exits and trims reduce it, protection rests until a price is met."""
 
     ENTRY = "entry"
     EXIT = "exit"
     TRIM = "trim"
+    PROTECT = "protect"
 
     @property
     def opens_risk(self) -> bool:
@@ -70,8 +102,24 @@ _TERMINAL = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
+class Leg:
+    """One contract of an option order: `ratio` contracts for each unit of the order."""
+
+    symbol: str
+    ratio: int
+    position_intent: PositionIntent
+
+
+@dataclass(frozen=True, slots=True)
 class OrderIntent:
-    """One order we mean to send, exactly as it will be sent, with why."""
+    """One order we mean to send, exactly as it will be sent, with why.
+
+    `stop_price` and `target_price` are the position's; a stop order is triggered at `stop_price`, and bracket and OCO
+    orders carry both to the broker. `legs`: one for a single option, two to four for MULTI_LEG, whose `symbol` is the
+    underlying and whose `limit_price` is a debit, or a credit when negative. `after_cancel`: the broker's ids of
+    resting orders that must be gone before this one is sent. `unit_cost_usd`: what one unit takes from cash or
+    collateral, where that is not its price; `max_loss_usd`: the most a unit can lose, known before entry.
+    """
 
     client_order_id: str
     symbol: str
@@ -89,16 +137,35 @@ class OrderIntent:
     stop_price: Decimal | None = None
     target_price: Decimal | None = None
     features: Mapping[str, float] = field(default_factory=dict)
+    order_class: OrderClass = OrderClass.SIMPLE
+    legs: tuple[Leg, ...] = ()
+    multiplier: Decimal = Decimal(1)
+    underlying: str = ""
+    after_cancel: tuple[str, ...] = ()
+    unit_cost_usd: Decimal | None = None
+    max_loss_usd: Decimal | None = None
+
+    @property
+    def counts_as(self) -> str:
+        """The symbol whose caps and cooldowns this order falls under: an option's underlying."""
+        return self.underlying or self.symbol
 
     @property
     def notional_usd(self) -> Decimal:
-        """The most this order can cost, or about what it brings: quantity at the limit, else at the reference price."""
-        return self.quantity * (self.limit_price if self.limit_price is not None else self.reference_price)
+        """The most this order can cost, or about what it brings: quantity at unit cost, limit or reference price."""
+        if self.unit_cost_usd is not None:
+            return self.quantity * self.unit_cost_usd
+        price = self.limit_price if self.limit_price is not None else self.reference_price
+        return self.quantity * price * self.multiplier
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An order as the broker reports it. `filled_quantity` is cumulative."""
+    """An order as the broker reports it. `filled_quantity` is cumulative; `filled_at`: when it was filled in full.
+
+    `legs`: a bracket's or OCO's other orders, or the contracts of a multi-leg order, whose own `symbol` is the
+    underlying.
+    """
 
     order_id: str
     client_order_id: str
@@ -111,10 +178,15 @@ class Order:
     filled_quantity: Decimal
     limit_price: Decimal | None
     submitted_at: datetime
+    order_class: OrderClass = OrderClass.SIMPLE
+    stop_price: Decimal | None = None
+    legs: tuple[Order, ...] = ()
+    filled_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
-        return not self.status.is_terminal
+        """Whether anything may still fill: the order itself or one of its legs."""
+        return not self.status.is_terminal or any(leg.is_open for leg in self.legs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,16 +217,51 @@ class FeePosting:
     amount_usd: Decimal
 
 
+class OptionEventKind(StrEnum):
+    """How an option's life ended, by Alpaca's activity types."""
+
+    EXPIRED = "OPEXP"
+    ASSIGNED = "OPASN"
+    EXERCISED = "OPEXC"
+
+
+@dataclass(frozen=True, slots=True)
+class OptionEvent:
+    """Contracts that ended by expiry, assignment or exercise; `quantity` is positive."""
+
+    event_id: str
+    kind: OptionEventKind
+    symbol: str
+    quantity: Decimal
+    day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Shares that an exercise or assignment bought or sold at the strike."""
+
+    delivery_id: str
+    symbol: str
+    side: Side
+    quantity: Decimal
+    price: Decimal
+    day: date
+
+
 @dataclass(frozen=True, slots=True)
 class Activities:
-    """What happened to the account since some time: every fill and every posted fee, oldest first."""
+    """What happened to the account since some time: fills, posted fees and the ends of options, oldest first."""
 
     fills: tuple[Fill, ...]
     fees: tuple[FeePosting, ...]
+    option_events: tuple[OptionEvent, ...] = ()
+    deliveries: tuple[Delivery, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Position:
+    """What is held of one symbol; quantity, available quantity and market value are negative for a short option."""
+
     symbol: str
     asset_class: AssetClass
     quantity: Decimal
@@ -176,3 +283,5 @@ class Account:
     buying_power_usd: Decimal
     is_trading_allowed: bool
     restriction: str
+    options_level: int = 0
+    options_buying_power_usd: Decimal = Decimal(0)

@@ -9,9 +9,11 @@ from decimal import Decimal
 from enum import StrEnum
 
 from core.model.market import AssetClass
-from core.model.orders import OrderIntent, OrderStatus
+from core.model.orders import OrderClass, OrderIntent, OrderStatus, OrderType, Side
 
 ZERO = Decimal(0)
+
+WITH_RESTING_LEGS = frozenset({OrderClass.BRACKET, OrderClass.OCO})
 
 
 class Outcome(StrEnum):
@@ -24,7 +26,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BookedFill:
-    """A fill, or the share of one, as it stands in a trade.
+    """A fill, or the share of one, as it stands in a trade; of an option's end, its id and nothing paid.
 
     The fee is either coins taken from a buy or dollars taken from a sale; it is an accrual until the broker posts it.
     """
@@ -40,6 +42,7 @@ class BookedFill:
 
     @property
     def gross_usd(self) -> Decimal:
+        """Quantity times price; a contract's multiplier is the trade's."""
         return self.quantity * self.price
 
     @property
@@ -52,7 +55,10 @@ class BookedFill:
 class Trade:
     """One entry order's position, from first fill to last exit. Lots are a symbol's trades, first in first out.
 
-    unit cost = entry cost / coins received after the fee; realised = sold * price - dollar fees - sold * unit cost.
+    unit cost = entry cost / coins received after the fee; realised = closed * price - dollar fees - closed * unit cost.
+    A trade that a sale opened (`side` SELL, a written option) is the same with its dollars negative. `multiplier`:
+    shares a contract. `structure_id` joins the contracts that one option order opened together; they count as one
+    trade. `max_loss_usd`: of all that was entered, known beforehand; contracts of a structure carry equal parts of it.
     """
 
     trade_id: str
@@ -67,18 +73,34 @@ class Trade:
     exit_reason: str
     features: Mapping[str, float]
     cycle_id: str
+    side: Side = Side.BUY
+    multiplier: Decimal = Decimal(1)
+    structure_id: str = ""
+    underlying: str = ""
+    max_loss_usd: Decimal | None = None
+
+    @property
+    def group_id(self) -> str:
+        """What counts as one trade: the structure, or the trade itself."""
+        return self.structure_id or self.trade_id
 
     @property
     def acquired_quantity(self) -> Decimal:
         return sum((fill.quantity - fill.fee_quantity for fill in self.entries), ZERO)
 
     @property
-    def sold_quantity(self) -> Decimal:
+    def closed_quantity(self) -> Decimal:
         return sum((fill.quantity for fill in self.exits), ZERO)
 
     @property
     def open_quantity(self) -> Decimal:
-        return self.acquired_quantity - self.sold_quantity
+        """Units still open, positive for what was written too."""
+        return self.acquired_quantity - self.closed_quantity
+
+    @property
+    def position_quantity(self) -> Decimal:
+        """The open units as the broker counts a position: negative for what was written."""
+        return self.open_quantity * self._sign
 
     @property
     def is_open(self) -> bool:
@@ -90,10 +112,12 @@ class Trade:
 
     @property
     def cost_usd(self) -> Decimal:
-        return sum((fill.gross_usd for fill in self.entries), ZERO)
+        """What the entries took from cash; negative where they brought a premium."""
+        return self._dollars(self.entries) + sum((fill.fee_usd for fill in self.entries), ZERO)
 
     @property
     def unit_cost_usd(self) -> Decimal:
+        """The cost of one coin, share or contract."""
         return self.cost_usd / self.acquired_quantity
 
     @property
@@ -102,11 +126,11 @@ class Trade:
 
     @property
     def realised_usd(self) -> Decimal:
-        """Profit of what was sold, net of every fee."""
+        """Profit of what was closed, net of every fee."""
         if not self.exits:
             return ZERO
-        proceeds = sum((fill.gross_usd - fill.fee_usd for fill in self.exits), ZERO)
-        return proceeds - self.sold_quantity * self.unit_cost_usd
+        proceeds = self._dollars(self.exits) - sum((fill.fee_usd for fill in self.exits), ZERO)
+        return proceeds - self.closed_quantity * self.unit_cost_usd
 
     @property
     def closed_at(self) -> datetime | None:
@@ -118,10 +142,33 @@ class Trade:
             return Outcome.OPEN
         return Outcome.PROFITABLE if self.realised_usd > 0 else Outcome.UNPROFITABLE
 
+    @property
+    def _sign(self) -> int:
+        return 1 if self.side is Side.BUY else -1
+
+    def _dollars(self, fills: tuple[BookedFill, ...]) -> Decimal:
+        return sum((fill.gross_usd for fill in fills), ZERO) * self.multiplier * self._sign
+
+
+@dataclass(frozen=True, slots=True)
+class LegRecord:
+    """An order that hangs on ours: a contract of a multi-leg order, or the target or stop of a bracket or OCO."""
+
+    order_id: str
+    symbol: str
+    side: Side
+    order_type: OrderType | None
+    is_open: bool
+    filled_quantity: Decimal
+
 
 @dataclass(frozen=True, slots=True)
 class OrderRecord:
-    """An order of ours as we know it: the intent, the cycle that meant it, and how far the broker got."""
+    """An order of ours as we know it: the intent, the cycle that meant it, and how far the broker got.
+
+    `filled_quantity` counts every unit filled by the order and its legs (of a multi-leg order, contracts), and
+    `booked_quantity` those in the books. `waiting_since`: when it was first seen to be over with fills still unbooked.
+    """
 
     intent: OrderIntent
     cycle_id: str
@@ -131,20 +178,28 @@ class OrderRecord:
     filled_quantity: Decimal
     booked_quantity: Decimal
     note: str
+    legs: tuple[LegRecord, ...] = ()
+    waiting_since: datetime | None = None
 
     @property
     def client_order_id(self) -> str:
         return self.intent.client_order_id
 
     @property
+    def is_over(self) -> bool:
+        """Nothing more can fill: terminal with its legs, which a filled bracket must have shown first."""
+        hides_legs = not self.legs and self.intent.order_class in WITH_RESTING_LEGS and self.filled_quantity > 0
+        return self.status.is_terminal and not hides_legs and not any(leg.is_open for leg in self.legs)
+
+    @property
     def is_settled(self) -> bool:
-        """Nothing more can come of it: terminal, and every filled unit is in the books."""
-        return self.status.is_terminal and self.booked_quantity == self.filled_quantity
+        """Nothing more can come of it: over, and every filled unit is in the books."""
+        return self.is_over and self.booked_quantity == self.filled_quantity
 
 
 @dataclass(frozen=True, slots=True)
 class TrackRecord:
-    """Totals over trades that are closed with their fees posted."""
+    """Totals over trades that are closed with their fees posted; a structure is one trade."""
 
     closed_trades: int
     winning_trades: int
@@ -166,8 +221,9 @@ class EquityMarks:
 class Books:
     """The working set of one account: all that a cycle must remember, bounded in size.
 
-    `trades`: open, or closed but waiting for posted fees. `unsettled`: orders that may still fill.
-    `seen_ids`: broker activities already booked, from `seen_since` on. `rejected_at`: when the broker refused orders.
+    `trades`: open, or closed but waiting for posted fees, more fills or the rest of their structure. `unsettled`:
+    orders that may still fill, with what rests on them. `seen_ids`: broker activities already booked, from `seen_since`
+    on. `rejected_at`: when the broker refused orders.
     """
 
     account_id: str

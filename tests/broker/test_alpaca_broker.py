@@ -133,6 +133,22 @@ def test_a_page_that_is_exactly_full_is_followed_by_another() -> None:
     assert len(script.asked) == 2
 
 
+def test_legs_count_towards_a_full_page() -> None:
+    """I-45: whether the broker counts orders before or after it rolls up their legs, none is lost."""
+    bracket = {"order_class": "bracket", "legs": [order_json(7000, symbol="BTC/USD")]}
+
+    def page(asked: Asked) -> tuple[int, Any]:
+        if "until" not in asked.params:
+            return 200, [order_json(number) | bracket for number in range(ORDERS_PAGE // 2)]
+        return 200, [order_json(ORDERS_PAGE)]
+
+    with scripted(page) as script:
+        orders = broker(script.url).orders(since=NOON - timedelta(days=1))
+
+    assert (len(orders), orders[-1].order_id) == (ORDERS_PAGE // 2 + 1, f"order-{ORDERS_PAGE}")
+    assert script.asked[0].params["nested"] == "true"
+
+
 def test_an_order_that_rests_for_days_is_listed_with_the_newest() -> None:
     """I-45: an old order of ours, or a person's, is seen before it gets in the way of an exit."""
     resting = order_json(1, submitted_at="2024-03-01T00:00:00Z")
@@ -180,7 +196,7 @@ def test_a_position_without_a_price_hides_no_other() -> None:
 def test_a_redirect_is_not_followed_with_our_keys() -> None:
     """I-64: keys go to the broker's own host only."""
     with scripted(always(302, "")) as script, pytest.raises(BrokerRefused, match="302"):
-        AlpacaData(script.url, key="key", secret="secret").quotes(AssetClass.CRYPTO, ["BTC/USD"])
+        AlpacaData(script.url, key="key", secret="secret").snapshots(AssetClass.CRYPTO, ["BTC/USD"])
 
     assert len(script.asked) == 1
 
