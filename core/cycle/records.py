@@ -5,17 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from core.cycle.claim import Claim
 from core.documents import document
 from core.execution.settle import Settlement
 from core.model.judgement import Decision
-from core.model.orders import Fill, OrderStatus
-from core.model.trades import ZERO, Books, OrderRecord, Trade
+from core.model.orders import Fill, OrderClass, OrderIntent, OrderStatus
+from core.model.trades import ZERO, Books, LegRecord, OrderRecord, Trade
+from core.modules.entries import ENTRY_LIFETIME
 from core.ports import Write
+from core.units import text
 
 WATCH_UNSENT = timedelta(minutes=10)
+
+IN_THE_WAY = "in the way of an exit"
+"""Why an order is canceled that is no entry whose time is over."""
 
 
 def planned(decision: Decision, cycle_id: str, as_of: datetime) -> tuple[OrderRecord, ...]:
@@ -23,6 +29,23 @@ def planned(decision: Decision, cycle_id: str, as_of: datetime) -> tuple[OrderRe
     return tuple(
         OrderRecord(intent, cycle_id, as_of, OrderStatus.PLANNED, None, ZERO, ZERO, "") for intent in decision.intents
     )
+
+
+def to_cancel(decision: Decision, books: Books, as_of: datetime) -> tuple[OrderRecord, ...]:
+    """The records of the orders that the decision cancels, each with why in its note."""
+    return tuple(
+        replace(record, note=_why_canceled(record, as_of))
+        for record in books.unsettled
+        if record.order_id in decision.cancel_order_ids
+    )
+
+
+def _why_canceled(record: OrderRecord, as_of: datetime) -> str:
+    intent = record.intent
+    if not intent.purpose.opens_risk or intent.expires_at is None or as_of < intent.expires_at:
+        return IN_THE_WAY
+    in_full = " in full" if filled_units(record) > 0 else ""
+    return f"not filled{in_full} within {ENTRY_LIFETIME.total_seconds() / 60:.0f} minutes"
 
 
 def with_records(books: Books, records: Iterable[OrderRecord]) -> Books:
@@ -36,7 +59,8 @@ def abandoned(books: Books, cycle_id: str, as_of: datetime) -> tuple[Books, tupl
 
     They were just looked up and the broker does not know them; that cycle's lease is over, so it will not send them. An
     order it sent with its last breath may still be on its way, so the record is watched a while before it is closed;
-    until then its symbol gets no entry.
+    until then its symbol gets no entry. What the broker has, a resting bracket above all, is not planned any more and
+    stays.
     """
     note = "never sent: its cycle ended before; a later cycle decided anew"
     lost = tuple(
@@ -69,7 +93,8 @@ def documents(
     for settlement in settlements:
         orders |= {record.client_order_id: record for record in settlement.orders}
         trades |= {trade.trade_id: trade for trade in settlement.trades}
-        writes += [_fill_document(fill, account_id) for fill in settlement.new_fills]
+        names = _names_by_order_id(settlement.orders)
+        writes += [_fill_document(fill, names[fill.order_id], account_id) for fill in settlement.new_fills]
     writes += [_order_document(record, account_id) for record in orders.values()]
     writes += [_trade_document(trade, account_id) for trade in trades.values()]
     writes += [_tracker_document(record, account_id) for record in _newest_sent(orders.values())]
@@ -88,10 +113,15 @@ def _order_document(record: OrderRecord, account_id: str) -> Write:
         "side": intent.side,
         "purpose": intent.purpose,
         "quantity": intent.quantity,
-        "filled_quantity": record.filled_quantity,
+        "filled_quantity": filled_units(record),
         "order_type": intent.order_type,
+        "order_class": intent.order_class,
         "time_in_force": intent.time_in_force,
         "limit_price": intent.limit_price,
+        "stop_price": intent.stop_price,
+        "target_price": intent.target_price,
+        "contracts": contracts_in_words(intent),
+        "legs": [_leg_in_words(leg) for leg in record.legs],
         "strategy": intent.strategy,
         "reason": intent.reason,
         "note": record.note,
@@ -99,6 +129,26 @@ def _order_document(record: OrderRecord, account_id: str) -> Write:
         "created_at": record.planned_at,
     }
     return Write(f"orders/{record.client_order_id}", document(fields, account_id=account_id))
+
+
+def filled_units(record: OrderRecord) -> Decimal:
+    """How much of its own quantity an order filled: not what its stop or target sold since, and of an order of several
+    contracts whole units."""
+    of_legs = sum((leg.filled_quantity for leg in record.legs), ZERO)
+    if record.intent.order_class is OrderClass.MULTI_LEG:
+        return record.filled_quantity // sum(leg.ratio for leg in record.intent.legs)
+    return max(ZERO, record.filled_quantity - of_legs)
+
+
+def contracts_in_words(intent: OrderIntent) -> list[str]:
+    """`buy to open 1 AAPL260417C00200000`, for each contract of an option order."""
+    return [f"{leg.position_intent.replace('_', ' ')} {leg.ratio} {leg.symbol}" for leg in intent.legs]
+
+
+def _leg_in_words(leg: LegRecord) -> str:
+    """`sell AAPL, stop: open, 0 filled`."""
+    kind = f", {leg.order_type.replace('_', ' ')}" if leg.order_type else ""
+    return f"{leg.side} {leg.symbol}{kind}: {'open' if leg.is_open else 'over'}, {text(leg.filled_quantity)} filled"
 
 
 def _trade_document(trade: Trade, account_id: str) -> Write:
@@ -114,28 +164,38 @@ def _trade_document(trade: Trade, account_id: str) -> Write:
     return Write(f"trades/{trade.trade_id}", document(trade, account_id=account_id, **figures))
 
 
-def _fill_document(fill: Fill, account_id: str) -> Write:
-    return Write(f"trade_history_details/{fill.fill_id}", document(fill, account_id=account_id))
+def _names_by_order_id(records: Iterable[OrderRecord]) -> dict[str | None, str]:
+    """Our id of each order by the broker's ids of it and of its legs, which go by no id of ours."""
+    return {
+        order_id: record.client_order_id
+        for record in records
+        for order_id in (record.order_id, *(leg.order_id for leg in record.legs))
+    }
+
+
+def _fill_document(fill: Fill, client_order_id: str, account_id: str) -> Write:
+    fields = document(fill, account_id=account_id, client_order_id=client_order_id)
+    return Write(f"trade_history_details/{fill.fill_id}", fields)
 
 
 def _newest_sent(records: Iterable[OrderRecord]) -> tuple[OrderRecord, ...]:
-    """The latest record of each symbol that reached the broker."""
+    """The latest record that reached the broker, of each symbol or underlying."""
     sent = sorted((record for record in records if record.order_id), key=lambda record: record.planned_at)
-    return tuple({record.intent.symbol: record for record in sent}.values())
+    return tuple({record.intent.counts_as: record for record in sent}.values())
 
 
 def _tracker_document(record: OrderRecord, account_id: str) -> Write:
     """For people: when a symbol was last ordered. The rules themselves read the broker's own list of orders."""
     intent = record.intent
     fields = {
-        "symbol": intent.symbol,
+        "symbol": intent.counts_as,
         "last_order_at": record.planned_at,
         "last_side": intent.side,
         "last_purpose": intent.purpose,
         "last_client_order_id": record.client_order_id,
         "last_status": record.status,
     }
-    name = intent.symbol.replace("/", "-")
+    name = intent.counts_as.replace("/", "-")
     return Write(f"trade_history_tracker/{name}", document(fields, account_id=account_id))
 
 

@@ -11,12 +11,13 @@ from core.model.market import AssetClass
 def position_drift(snapshot: Snapshot, asset_class: AssetClass) -> str:
     """Where books and broker differ by more than the allowed part of equity; empty when they agree on this class.
 
+    Contracts come whole and without fees, and a written one is negative, so of options any difference counts.
     The broker is right; the books only say that something happened which they cannot explain (a trade by hand, a
     transfer, a lost fill), and until a person has looked no new risk is opened.
     """
     booked: dict[str, Decimal] = {}
     for trade in (trade for trade in snapshot.books.open_trades if trade.asset_class is asset_class):
-        booked[trade.symbol] = booked.get(trade.symbol, Decimal(0)) + trade.open_quantity
+        booked[trade.symbol] = booked.get(trade.symbol, Decimal(0)) + trade.position_quantity
     held = {position.symbol: position for position in snapshot.positions if position.asset_class is asset_class}
     allowed_usd = snapshot.limits.safety.max_position_drift_frac * snapshot.account.equity_usd
     for symbol in sorted({*booked, *held}):
@@ -24,7 +25,8 @@ def position_drift(snapshot: Snapshot, asset_class: AssetClass) -> str:
         quantity = Decimal(0) if position is None else position.quantity
         difference = quantity - booked.get(symbol, Decimal(0))
         price = _price(snapshot, symbol)
-        if difference and (price is None or abs(difference) * price > allowed_usd):
+        is_whole = asset_class is AssetClass.OPTION
+        if difference and (is_whole or price is None or abs(difference) * price > allowed_usd):
             return f"{symbol}: the broker holds {quantity}, the books explain {booked.get(symbol, Decimal(0))}"
     return ""
 

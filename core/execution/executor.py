@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from decimal import Decimal
 
 import structlog
 
 from core.errors import BadFacts, BrokerRefused, BrokerUnavailable, LeaseLost, StoreUnavailable, Unsure
-from core.execution.settle import follow_order
+from core.execution.follow import follow_order
 from core.model.judgement import Mode, ModeState
 from core.model.orders import Order, OrderStatus
-from core.model.trades import OrderRecord
+from core.model.trades import ZERO, OrderRecord
 from core.ports import Broker
 
 log = structlog.get_logger()
 
 DUPLICATE_ID = (422, 40010001)
+CANCEL_CHECKS = 5
+CANCEL_PAUSE_S = 0.4
 
 Guard = Callable[[], ModeState]
 """Reads mode and lease anew; raises `LeaseLost` when the account is no longer ours."""
@@ -31,21 +34,25 @@ def act(
     resumed: bool,
     guard: Guard,
     now: Callable[[], datetime],
+    wait: Callable[[float], None],
 ) -> tuple[OrderRecord, ...]:
     """Send the plan in its order (exits come first) and give each record's state afterwards.
 
     `known`: orders the broker already listed, by client order id. A resumed plan looks each other order up before it
-    sends it. An exit whose outcome is unsure does not keep the others waiting; an entry that is unsure ends the run.
+    sends it. An exit whose outcome is unsure, or whose answers cannot be read, does not keep the others waiting; an
+    entry in such doubt ends the run.
     `Unsure` leaves the plan as saved: the next delivery resumes it and finds what was sent.
     """
     records = []
-    doubts: list[Unsure] = []
+    doubts: list[Unsure | BadFacts] = []
+    # What filled before a plan that is resumed cannot be told from what filled since.
+    before = {} if resumed else _filled_quantities(known)
     for record in plan:
         try:
-            records.append(_settled_or_sent(record, broker, known, resumed, guard, now))
+            records.append(_settled_or_sent(record, broker, known, before, resumed, guard, now, wait))
         except LeaseLost:
             raise
-        except Unsure as doubt:
+        except (Unsure, BadFacts) as doubt:
             if record.intent.purpose.opens_risk:
                 raise
             doubts.append(doubt)
@@ -57,8 +64,13 @@ def act(
 def cancel(order_ids: Sequence[str], broker: Broker, guard: Guard) -> None:
     """Cancel what would make the broker refuse an exit. A cancel that fails keeps no exit waiting: the broker then
     refuses that one exit, and the next cycle tries again."""
-    if not order_ids or guard().mode is Mode.HALTED:
+    if not order_ids:
         return
+    try:
+        if guard().mode is Mode.HALTED:
+            return
+    except StoreUnavailable as error:
+        log.warning("mode_unknown_before_cancel", error=str(error))
     for order_id in order_ids:
         try:
             broker.cancel(order_id)
@@ -66,13 +78,20 @@ def cancel(order_ids: Sequence[str], broker: Broker, guard: Guard) -> None:
             log.warning("cancel_failed", order_id=order_id, error=str(error))
 
 
+def _filled_quantities(known: Mapping[str, Order]) -> dict[str, Decimal]:
+    """What each order and leg had filled when the cycle looked, by the broker's ids."""
+    return {each.order_id: each.filled_quantity for order in known.values() for each in (order, *order.legs)}
+
+
 def _settled_or_sent(
     record: OrderRecord,
     broker: Broker,
     known: Mapping[str, Order],
+    before: Mapping[str, Decimal],
     resumed: bool,
     guard: Guard,
     now: Callable[[], datetime],
+    wait: Callable[[float], None],
 ) -> OrderRecord:
     if record.status is not OrderStatus.PLANNED:
         return record
@@ -84,7 +103,43 @@ def _settled_or_sent(
     reason = _reason_to_skip(record, _mode(record, guard), now())
     if reason is not None:
         return replace(record, status=OrderStatus.SKIPPED, note=reason)
+    holding = _cleared(record.intent.after_cancel, broker, before, wait)
+    if holding is not None:
+        return replace(record, status=OrderStatus.SKIPPED, note=holding)
     return _send(record, broker)
+
+
+def _cleared(
+    order_ids: Sequence[str], broker: Broker, before: Mapping[str, Decimal], wait: Callable[[float], None]
+) -> str | None:
+    """Cancel what rests in the way of an exit and see it gone; else why the exit must wait for the next cycle.
+
+    Two sells for one position must never be live together: one that filled meanwhile has done the exit's work, and
+    one whose cancel is still on its way goes on protecting the position. `before`: what had filled when the exit was
+    decided, which its quantity leaves out already.
+    """
+    for order_id in order_ids:
+        try:
+            broker.cancel(order_id)
+            order = _ended(order_id, broker, wait)
+        except BrokerRefused as refusal:
+            return f"the resting order {order_id} could not be canceled: {refusal}; it still protects the position"
+        if order.is_open:
+            return f"the cancel of the resting order {order_id} is not confirmed yet; it still protects the position"
+        if any(each.filled_quantity > before.get(each.order_id, ZERO) for each in (order, *order.legs)):
+            return f"the resting order {order_id} filled before it could be canceled; the next cycle books it"
+    return None
+
+
+def _ended(order_id: str, broker: Broker, wait: Callable[[float], None]) -> Order:
+    """The order once its cancel is done, or as it is after two seconds."""
+    order = broker.order(order_id)
+    for _ in range(CANCEL_CHECKS):
+        if not order.is_open:
+            break
+        wait(CANCEL_PAUSE_S)
+        order = broker.order(order_id)
+    return order
 
 
 def _mode(record: OrderRecord, guard: Guard) -> ModeState | None:

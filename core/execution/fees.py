@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from core.model.limits import Costs
-from core.model.market import joined
+from core.model.market import AssetClass, joined
 from core.model.orders import FeePosting, Fill, Side
 from core.model.trades import BookedFill, Trade
 from core.units import CENT
@@ -50,8 +50,10 @@ def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> FeesP
 
     The broker names no order with a fee, only symbol and day, so fees meet the day's fills of the same symbol and side.
     As many postings as fills are paired by size; of more, a fill takes the one nearest to its accrual, and what is left
-    over, or far too large, belongs to a trade that is not ours. A single
-    posting for several fills is shared if it is the whole day's; else the day is half posted and waits for the rest.
+    over, or far too large, belongs to a trade that is not ours. A single posting for several fills is shared if it is
+    the whole day's; else the day is half posted and waits for the rest. A sale of stocks or contracts accrues nothing,
+    and the day's last one that is still in the books takes what regulators charged, of any symbol where none is named;
+    without such a sale only cash does.
     """
     touched: set[str] = set()
     awaited: set[str] = set()
@@ -60,6 +62,19 @@ def post_fees(trades: dict[str, Trade], postings: Sequence[FeePosting]) -> FeesP
     for bucket, posted in _grouped(postings).items():
         symbol, side, day = bucket
         by_fill = _unposted(trades, bucket)
+        if not symbol and _last_sale(trades, symbol, day) is None:
+            charged = sum((posting.amount_usd for posting in posted), ZERO)
+            correction -= charged
+            notes.append(f"a fee of {charged} on {day} names no symbol; it is taken from cash")
+            continue
+        last_sale = None if by_fill or side is Side.BUY else _last_sale(trades, symbol, day)
+        if last_sale is not None:
+            charged = sum((posting.amount_usd for posting in posted), ZERO)
+            before = _at(trades, last_sale, side)
+            _put(trades, last_sale, side, replace(before, fee_usd=before.fee_usd + charged))
+            correction -= charged
+            touched.add(last_sale[0])
+            continue
         accrued = [sum((_fee(_at(trades, place, side), side) for place in places), ZERO) for places in by_fill]
         amounts = [posting.quantity if side is Side.BUY else posting.amount_usd for posting in posted]
         shares = _matched(amounts, accrued, rounding=COIN_STEP if side is Side.BUY else CENT)
@@ -124,6 +139,17 @@ def _unposted(trades: dict[str, Trade], bucket: Bucket) -> list[list[Place]]:
     return list(by_fill.values())
 
 
+def _last_sale(trades: dict[str, Trade], symbol: str, day: date) -> Place | None:
+    sales = [
+        (fill.at, trade.trade_id, index)
+        for trade in trades.values()
+        if symbol in ("", trade.symbol) and trade.asset_class is not AssetClass.CRYPTO
+        for index, fill in enumerate(_side(trade, Side.SELL))
+        if fill.at.date() == day
+    ]
+    return max(sales)[1:] if sales else None
+
+
 def _matched(
     amounts: Sequence[Decimal], accrued: Sequence[Decimal], *, rounding: Decimal
 ) -> list[Decimal | None] | None:
@@ -159,7 +185,7 @@ def _in_proportion(amount: Decimal, weights: Sequence[Decimal]) -> list[Decimal]
 
 
 def _side(trade: Trade, side: Side) -> tuple[BookedFill, ...]:
-    return trade.entries if side is Side.BUY else trade.exits
+    return trade.entries if side is trade.side else trade.exits
 
 
 def _at(trades: dict[str, Trade], place: Place, side: Side) -> BookedFill:
@@ -170,7 +196,8 @@ def _put(trades: dict[str, Trade], place: Place, side: Side, fill: BookedFill) -
     trade = trades[place[0]]
     fills = list(_side(trade, side))
     fills[place[1]] = fill
-    trades[place[0]] = replace(trade, entries=tuple(fills)) if side is Side.BUY else replace(trade, exits=tuple(fills))
+    changed = replace(trade, entries=tuple(fills)) if side is trade.side else replace(trade, exits=tuple(fills))
+    trades[place[0]] = changed
 
 
 def _fee(fill: BookedFill, side: Side) -> Decimal:

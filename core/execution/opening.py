@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime, time
+from decimal import Decimal
 
 from core.model.market import AssetClass
-from core.model.orders import Account, Position
+from core.model.options import MULTIPLIER, underlying_of
+from core.model.orders import Account, Position, Side
 from core.model.trades import ZERO, BookedFill, Books, EquityMarks, TrackRecord, Trade
 
 
@@ -21,7 +23,7 @@ def opened_books(
         trades=tuple(
             _adopted(position, as_of)
             for position in positions
-            if position.asset_class in asset_classes and position.quantity > 0
+            if position.asset_class in asset_classes and position.quantity != 0
         ),
         unsettled=(),
         seen_since=datetime.combine(as_of.date(), time(), as_of.tzinfo),
@@ -34,9 +36,10 @@ def opened_books(
 
 
 def _adopted(position: Position, as_of: datetime) -> Trade:
-    """A position that was there before us, as a trade that our exits look after."""
+    """A position that was there before us, as a trade that our exits look after; a contract stands for itself."""
     name = f"{position.symbol.replace('/', '')}-adopted-{as_of:%Y%m%d}"
-    entry = BookedFill(name, name, position.quantity, position.average_entry_price, as_of, ZERO, ZERO, True)
+    entry = BookedFill(name, name, abs(position.quantity), position.average_entry_price, as_of, ZERO, ZERO, True)
+    is_option = position.asset_class is AssetClass.OPTION
     return Trade(
         trade_id=name,
         symbol=position.symbol,
@@ -50,4 +53,8 @@ def _adopted(position: Position, as_of: datetime) -> Trade:
         exit_reason="",
         features={},
         cycle_id="",
+        side=Side.BUY if position.quantity > 0 else Side.SELL,
+        multiplier=MULTIPLIER if is_option else Decimal(1),
+        structure_id=name if is_option else "",
+        underlying=underlying_of(position.symbol) if is_option else "",
     )

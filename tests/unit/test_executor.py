@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from core.errors import BrokerRefused, BrokerUnavailable, LeaseLost, StoreUnavailable, Unsure
+from core.errors import BadFacts, BrokerRefused, BrokerUnavailable, LeaseLost, StoreUnavailable, Unsure
 from core.execution.executor import act, cancel
 from core.model.judgement import Mode, ModeState
 from core.model.orders import Order, OrderIntent, OrderStatus, Purpose
@@ -24,6 +26,9 @@ class ScriptedBroker:
         self.sent: list[str] = []
         self.canceled: list[str] = []
         self.known: dict[str, Order] = {}
+        self.unreadable: set[str] = set()
+        self.resting: dict[str, list[Order]] = {}
+        self.waited_s: list[float] = []
 
     def submit(self, meant: OrderIntent) -> Order:
         self.sent.append(meant.client_order_id)
@@ -34,6 +39,8 @@ class ScriptedBroker:
         return order(meant)
 
     def order_by_client_id(self, client_order_id: str) -> Order | None:
+        if client_order_id in self.unreadable:
+            raise ODD
         return self.known.get(client_order_id)
 
     def cancel(self, order_id: str) -> None:
@@ -41,22 +48,39 @@ class ScriptedBroker:
         if order_id == "stuck":
             raise BrokerUnavailable("no answer")
 
+    def order(self, order_id: str) -> Order:
+        """The resting order's states one after the other; the last one stays."""
+        if order_id == "odd":
+            raise ODD
+        states = self.resting[order_id]
+        return states.pop(0) if len(states) > 1 else states[0]
+
 
 def send(
-    broker: ScriptedBroker, *plan: OrderRecord, guard: Callable[[], ModeState] | None = None, resumed: bool = False
+    broker: ScriptedBroker,
+    *plan: OrderRecord,
+    guard: Callable[[], ModeState] | None = None,
+    resumed: bool = False,
+    known: dict[str, Order] | None = None,
 ) -> tuple[OrderRecord, ...]:
     return act(
         plan,
         broker=broker,  # type: ignore[arg-type]
-        known={},
+        known=known or {},
         resumed=resumed,
         guard=guard or mode_state,
         now=lambda: AS_OF,
+        wait=broker.waited_s.append,
     )
 
 
-def planned(symbol: str, purpose: Purpose = Purpose.EXIT) -> OrderRecord:
-    return record(intent(symbol, purpose), status=OrderStatus.PLANNED, order_id=None)
+def planned(symbol: str, purpose: Purpose = Purpose.EXIT, **fields: Any) -> OrderRecord:
+    return record(intent(symbol, purpose, **fields), status=OrderStatus.PLANNED, order_id=None)
+
+
+def resting(status: OrderStatus, filled: str = "0") -> Order:
+    """A stop that rests in the way of an exit."""
+    return replace(order(intent(BTC, Purpose.PROTECT)), status=status, filled_quantity=Decimal(filled))
 
 
 def refused(code: int = 40310000, status: int = 403) -> BrokerRefused:
@@ -64,6 +88,7 @@ def refused(code: int = 40310000, status: int = 403) -> BrokerRefused:
 
 
 LOST = BrokerUnavailable("the answer was lost")
+ODD = BadFacts("the order has no usable side")
 
 
 def test_exit_without_an_answer_keeps_no_other_exit_waiting() -> None:
@@ -184,3 +209,102 @@ def test_nothing_is_canceled_while_halted() -> None:
     cancel(["other"], broker, lambda: mode_state(Mode.HALTED))  # type: ignore[arg-type]
 
     assert broker.canceled == []
+
+
+def test_a_resting_stop_is_seen_gone_before_the_exit_is_sent() -> None:
+    """I-45: the stop holds the shares and would make the sale a wash trade, so it goes first."""
+    broker = ScriptedBroker()
+    broker.resting["stop"] = [resting(OrderStatus.ACCEPTED), resting(OrderStatus.CANCELED)]
+
+    (after,) = send(broker, planned(BTC, after_cancel=("stop",)))
+
+    assert broker.canceled == ["stop"]
+    assert broker.waited_s == [0.4]
+    assert after.status is OrderStatus.ACCEPTED
+
+
+def test_a_cancel_that_is_not_confirmed_leaves_the_stop_in_charge() -> None:
+    broker = ScriptedBroker()
+    broker.resting["stop"] = [resting(OrderStatus.ACCEPTED)]
+
+    (after,) = send(broker, planned(BTC, after_cancel=("stop",)))
+
+    assert broker.sent == []
+    assert sum(broker.waited_s) == pytest.approx(2.0)
+    assert (after.status, "not confirmed" in after.note) == (OrderStatus.SKIPPED, True)
+
+
+def test_a_stop_that_filled_meanwhile_has_done_the_exits_work() -> None:
+    """I-35: two sales for one position must never be live together."""
+    broker = ScriptedBroker()
+    broker.resting["stop"] = [resting(OrderStatus.FILLED, "1")]
+
+    (after,) = send(broker, planned(BTC, after_cancel=("stop",)))
+
+    assert broker.sent == []
+    assert (after.status, "filled before" in after.note) == (OrderStatus.SKIPPED, True)
+
+
+def test_a_resting_order_that_does_not_answer_keeps_no_other_exit_waiting() -> None:
+    """I-40: the exit is unsure and comes back with the next delivery; the other position gets out now."""
+    broker = ScriptedBroker()
+
+    with pytest.raises(Unsure):
+        send(broker, planned(BTC, after_cancel=("stuck",)), planned(ETH))
+
+    assert [name[:3] for name in broker.sent] == ["ETH"]
+
+
+def test_a_resting_order_that_cannot_be_read_keeps_no_other_exit_waiting() -> None:
+    """I-40: whether it is gone is not known, so its own exit is in doubt, and no other."""
+    broker = ScriptedBroker()
+
+    with pytest.raises(Unsure, match="no usable side"):
+        send(broker, planned(BTC, after_cancel=("odd",)), planned(ETH))
+
+    assert [name[:3] for name in broker.sent] == ["ETH"]
+
+
+def test_an_order_that_cannot_be_read_keeps_no_other_exit_waiting() -> None:
+    """I-40: neither the answer to the order nor the look-up of it can be understood."""
+    broker, odd = ScriptedBroker(BTC=[ODD]), planned(BTC)
+    broker.unreadable = {odd.client_order_id}
+
+    with pytest.raises(Unsure, match="no usable side"):
+        send(broker, odd, planned(ETH))
+
+    assert [name[:3] for name in broker.sent] == ["BTC", "ETH"]
+
+
+def test_what_filled_before_the_exit_was_decided_does_not_stop_it() -> None:
+    """I-40: the target sold 4 an hour ago, and the exit is of the other 6; its cancel takes their protection away."""
+    broker = ScriptedBroker()
+    broker.resting["stop"] = [replace(resting(OrderStatus.CANCELED, "4"), order_id="stop")]
+    seen = {"stop": replace(resting(OrderStatus.PARTIALLY_FILLED, "4"), order_id="stop")}
+
+    (after,) = send(broker, planned(BTC, after_cancel=("stop",)), known=seen)
+
+    assert after.status is OrderStatus.ACCEPTED
+
+
+def test_what_filled_before_a_plan_was_resumed_stops_its_exit() -> None:
+    """I-35: the fill may be younger than the plan, which then sells too much; the next cycle decides anew."""
+    broker = ScriptedBroker()
+    broker.resting["stop"] = [replace(resting(OrderStatus.CANCELED, "4"), order_id="stop")]
+    seen = {"stop": replace(resting(OrderStatus.PARTIALLY_FILLED, "4"), order_id="stop")}
+
+    (after,) = send(broker, planned(BTC, after_cancel=("stop",)), known=seen, resumed=True)
+
+    assert (broker.sent, after.status) == ([], OrderStatus.SKIPPED)
+
+
+def test_silent_store_keeps_no_cancel_and_so_no_exit_waiting() -> None:
+    """I-40: a late entry is canceled right before the exits are sent."""
+    broker = ScriptedBroker()
+
+    def silent() -> ModeState:
+        raise StoreUnavailable("no answer")
+
+    cancel(["late-entry"], broker, silent)  # type: ignore[arg-type]
+
+    assert broker.canceled == ["late-entry"]

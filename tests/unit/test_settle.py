@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from core.execution.settle import Settlement, follow_order, needs_activities, settle
+from core.execution.follow import fees_are_due, fills_are_due, follow_order
+from core.execution.settle import Settlement, settle
 from core.model.limits import Costs
 from core.model.orders import Activities, Fill, Order, OrderStatus, Purpose
 from core.model.trades import Books, OrderRecord, Outcome
@@ -358,7 +359,7 @@ def test_order_that_was_skipped_but_reached_the_broker_is_followed() -> None:
 def test_activities_are_read_only_when_something_is_due(
     before: Books, orders: list[Order], as_of: datetime, needed: bool
 ) -> None:
-    assert needs_activities(before, orders, as_of) is needed
+    assert (fills_are_due(before, orders) or fees_are_due(before, as_of)) is needed
 
 
 def test_activities_are_asked_for_from_the_oldest_day_that_may_still_change() -> None:
@@ -377,6 +378,6 @@ def test_trade_properties_of_a_partly_sold_lot_by_hand() -> None:
         exits=(booked("1", "110", fee_usd=usd("0.275")),),
     )
 
-    assert (part.open_quantity, part.sold_quantity, part.outcome) == (usd("0.995"), usd(1), Outcome.OPEN)
+    assert (part.open_quantity, part.closed_quantity, part.outcome) == (usd("0.995"), usd(1), Outcome.OPEN)
     assert float(part.realised_usd) == pytest.approx(109.725 - 200 / 1.995)
     assert part.fees_usd == usd("0.775")
