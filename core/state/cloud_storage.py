@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cached_property
 
-import urllib3
 from google.api_core import exceptions
 from google.auth.exceptions import GoogleAuthError
 from google.cloud.storage import Blob, Bucket, Client
 from google.cloud.storage.exceptions import DataCorruption, InvalidResponse
 from google.cloud.storage.retry import DEFAULT_RETRY
+from urllib3.exceptions import HTTPError
 
 from core.errors import Conflict, StoreUnavailable
 from core.state.codec import checked_blob_name
@@ -27,30 +29,18 @@ class CloudStorageBlobs:
     """
 
     def __init__(
-        self,
-        bucket: str,
-        *,
-        project: str | None = None,
-        attempt_timeout_s: float = ATTEMPT_TIMEOUT_S,
-        deadline_s: float = DEADLINE_S,
+        self, bucket: str, *, attempt_timeout_s: float = ATTEMPT_TIMEOUT_S, deadline_s: float = DEADLINE_S
     ) -> None:
-        self.reads = 0
-        self.writes = 0
-        self.round_trips = 0
+        self.reads = self.writes = self.round_trips = 0
         self._bucket_name = bucket
-        self._project = project
         self._attempt_timeout_s = attempt_timeout_s
         self._retry = DEFAULT_RETRY.with_timeout(deadline_s)
-        self._lock = threading.Lock()
-        self._bucket: Bucket | None = None
 
     def put(self, name: str, content: bytes) -> None:
         """Keep the content; `Conflict` if other content already has this name."""
-        checked_blob_name(name)
-        self.writes += 1
-        try:
-            self.round_trips += 1
-            self._blob(name).upload_from_string(
+        with self._object(name, "write") as blob, suppress(exceptions.PreconditionFailed):
+            self.writes += 1
+            blob.upload_from_string(
                 content,
                 content_type="application/octet-stream",
                 # Create only: 0 is the generation of an object that does not exist.
@@ -58,59 +48,47 @@ class CloudStorageBlobs:
                 timeout=self._attempt_timeout_s,
                 retry=self._retry,
             )
-        except exceptions.PreconditionFailed:
-            self._check_same(name, content)
-        except _FAILURES as error:
-            raise self._unavailable("write", name, error) from error
-
-    def get(self, name: str) -> bytes | None:
-        """The content, or None where there is no such blob."""
-        checked_blob_name(name)
-        self.reads += 1
-        try:
-            self.round_trips += 1
-            content: bytes = self._blob(name).download_as_bytes(timeout=self._attempt_timeout_s, retry=self._retry)
-        except exceptions.NotFound:
-            return None
-        except _FAILURES as error:
-            raise self._unavailable("read", name, error) from error
-        return content
-
-    def close(self) -> None:
-        with self._lock:
-            if self._bucket is not None:
-                self._bucket.client.close()
-            self._bucket = None
-
-    def _check_same(self, name: str, content: bytes) -> None:
-        kept = self.get(name)
-        if kept != content:
+            return
+        if self.get(name) != content:
             raise Conflict(
                 f"blob {name} in bucket {self._bucket_name} already holds other content "
                 f"than these {len(content)} bytes; name blobs by a hash of their content"
             )
 
-    def _blob(self, name: str) -> Blob:
-        with self._lock:
-            if self._bucket is None:
-                self._bucket = Client(project=self._project).bucket(self._bucket_name)
-            return self._bucket.blob(name)
+    def get(self, name: str) -> bytes | None:
+        """The content, or None where there is no such blob."""
+        with self._object(name, "read") as blob, suppress(exceptions.NotFound):
+            self.reads += 1
+            content: bytes = blob.download_as_bytes(timeout=self._attempt_timeout_s, retry=self._retry)
+            return content
+        return None
 
-    def _unavailable(self, action: str, name: str, error: Exception) -> StoreUnavailable:
-        next_step = "try again later; the same content under the same name is harmless"
-        if isinstance(error, (exceptions.NotFound, exceptions.Forbidden, exceptions.Unauthorized)):
-            next_step = "create the bucket and give the service account roles/storage.objectUser on it"
-        if isinstance(error, GoogleAuthError):
-            next_step = "run `gcloud auth application-default login`, or set STORAGE_EMULATOR_HOST"
-        return StoreUnavailable(f"blob {name} in bucket {self._bucket_name}: cannot {action}: {error}; {next_step}")
+    def close(self) -> None:
+        bucket = vars(self).pop("_bucket", None)
+        if bucket is not None:
+            bucket.client.close()
+
+    @cached_property
+    def _bucket(self) -> Bucket:
+        return Client().bucket(self._bucket_name)
+
+    @contextmanager
+    def _object(self, name: str, action: str) -> Iterator[Blob]:
+        """The object of this name for one round trip, whose failures are told as ours."""
+        checked_blob_name(name)
+        self.round_trips += 1
+        try:
+            yield self._bucket.blob(name)
+        except _FAILURES as error:
+            next_step = "try again later; the same content under the same name is harmless"
+            if isinstance(error, (exceptions.NotFound, exceptions.Forbidden, exceptions.Unauthorized)):
+                next_step = "create the bucket and give the service account roles/storage.objectUser on it"
+            if isinstance(error, GoogleAuthError):
+                next_step = "run `gcloud auth application-default login`, or set STORAGE_EMULATOR_HOST"
+            raise StoreUnavailable(
+                f"blob {name} in bucket {self._bucket_name}: cannot {action}: {error}; {next_step}"
+            ) from error
 
 
 # The client lets errors of its HTTP libraries through as they are; those of requests are OSErrors.
-_FAILURES = (
-    exceptions.GoogleAPIError,
-    GoogleAuthError,
-    OSError,
-    urllib3.exceptions.HTTPError,
-    DataCorruption,
-    InvalidResponse,
-)
+_FAILURES = (exceptions.GoogleAPIError, GoogleAuthError, OSError, HTTPError, DataCorruption, InvalidResponse)

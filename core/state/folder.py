@@ -14,9 +14,7 @@ class FolderBlobs:
     """Blobs as files below `folder`, which is made on the first put."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.reads = 0
-        self.writes = 0
-        self.round_trips = 0
+        self.reads = self.writes = self.round_trips = 0
         self._folder = Path(folder)
 
     def put(self, name: str, content: bytes) -> None:
@@ -25,12 +23,14 @@ class FolderBlobs:
         self.round_trips += 1
         self.writes += 1
         try:
-            if place.exists():
-                _check_same(name, place.read_bytes(), content)
-            else:
-                _write_whole(place, content)
+            kept = place.read_bytes() if place.exists() else _write_whole(place, content)
         except OSError as error:
             raise StoreUnavailable(f"blob {name} cannot be written under {self._folder}: {error}") from error
+        if kept != content:
+            raise Conflict(
+                f"blob {name} already holds other content ({len(kept)} bytes, not these {len(content)}); "
+                "name blobs by a hash of their content"
+            )
 
     def get(self, name: str) -> bytes | None:
         """The content, or None where there is no such blob."""
@@ -45,15 +45,7 @@ class FolderBlobs:
             raise StoreUnavailable(f"blob {name} cannot be read under {self._folder}: {error}") from error
 
 
-def _check_same(name: str, kept: bytes, content: bytes) -> None:
-    if kept != content:
-        raise Conflict(
-            f"blob {name} already holds other content ({len(kept)} bytes, not these {len(content)}); "
-            "name blobs by a hash of their content"
-        )
-
-
-def _write_whole(place: Path, content: bytes) -> None:
+def _write_whole(place: Path, content: bytes) -> bytes:
     place.parent.mkdir(parents=True, exist_ok=True)
     # Two writers at once rename the same bytes into place: the name says what the content is.
     descriptor, beside = tempfile.mkstemp(dir=place.parent, prefix=".")
@@ -61,7 +53,7 @@ def _write_whole(place: Path, content: bytes) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
         os.replace(beside, place)
     finally:
         Path(beside).unlink(missing_ok=True)
@@ -70,3 +62,4 @@ def _write_whole(place: Path, content: bytes) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+    return content

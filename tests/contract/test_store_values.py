@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import StrEnum
+from enum import IntEnum, StrEnum
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -75,16 +76,21 @@ def test_awkward_values_come_back_as_they_were(store: Any, data: dict[str, Any])
     assert exact(store.read(["values/v"])[0].data) == exact(data)
 
 
-def test_enums_tuples_and_other_zones_are_kept_as_text_lists_and_utc(store: Any) -> None:
+def test_enums_tuples_views_and_other_zones_are_kept_as_plain_values_lists_maps_and_utc(store: Any) -> None:
     class Mode(StrEnum):
         ACTIVE = "ACTIVE"
 
+    class Level(IntEnum):
+        THIRD = 3
+
     new_york = datetime(2026, 7, 1, 9, 30, tzinfo=ZoneInfo("America/New_York"))
-    store.commit([Write("values/v", {"mode": Mode.ACTIVE, "symbols": ("A", "B"), "at": new_york})])
+    view = MappingProxyType({Mode.ACTIVE: Level.THIRD})
+    store.commit([Write("values/v", {"mode": Mode.ACTIVE, "symbols": ("A", "B"), "at": new_york, "view": view})])
 
     data = store.read(["values/v"])[0].data
 
-    assert data == {"mode": "ACTIVE", "symbols": ["A", "B"], "at": datetime(2026, 7, 1, 13, 30, tzinfo=UTC)}
+    plain = {"mode": "ACTIVE", "symbols": ["A", "B"], "at": datetime(2026, 7, 1, 13, 30, tzinfo=UTC)}
+    assert exact(data) == exact(plain | {"view": {"ACTIVE": 3}})
     assert (type(data["mode"]), data["at"].tzinfo) == (str, UTC)
 
 
