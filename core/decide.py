@@ -6,14 +6,22 @@ from dataclasses import replace
 from decimal import Decimal
 
 from core.execution.drift import position_drift
-from core.model.judgement import HELD_FOR_ORDERS, Decision, Mode, ModeState, Opportunity, Refusal, Snapshot, Target
-from core.model.orders import OrderIntent, OrderType, Side
+from core.model.judgement import Decision, Mode, ModeState, Opportunity, Refusal, Snapshot, Target
+from core.model.market import Asset, AssetClass
+from core.model.orders import OrderIntent, Purpose
 from core.modules.module import AssetModule
+from core.risk.allocation import class_share
+from core.risk.correlation import Moves, correlated_usd, daily_moves
 from core.risk.drawdown import drawdown_frac, size_factor
-from core.risk.exposure import Exposure, exposure, has_unpriced_buy, reserve
+from core.risk.exposure import Exposure, exposure, has_unpriced_order, reserve
 from core.risk.sizing import Room, size
 from core.safety.breaker import tripped
-from core.safety.rules import Circumstances, Sent, refusals_of, sent_orders
+from core.safety.cancels import orders_to_cancel
+from core.safety.rules import Circumstances, closed_to_entries, refusals_of, sent_now, sent_orders
+from core.units import CENT
+
+CONTRACT = Asset("contract", AssetClass.OPTION, True, Decimal(1), Decimal(1), CENT)
+"""Options trade in whole contracts and structures."""
 
 
 def decide(snapshot: Snapshot, module: AssetModule) -> Decision:
@@ -21,12 +29,12 @@ def decide(snapshot: Snapshot, module: AssetModule) -> Decision:
     breaker = _breaker(snapshot, module)
     exits, exit_refusals = _split(_unless_halted(module.monitor_positions(snapshot), snapshot.mode))
     ideas, entry_refusals = _split(module.analyze_opportunities(snapshot))
-    closing = module.plan_trades([_whole(idea) for idea in exits], snapshot)
+    closing = module.plan_trades([_exit_target(idea, snapshot) for idea in exits], snapshot)
     closing = tuple(intent for intent in closing if intent.quantity > 0)
     opening, refusals = _entries(ideas, snapshot, module, breaker or snapshot.mode)
     return Decision(
         intents=(*closing, *opening),
-        cancel_order_ids=_in_the_way(closing, exit_refusals, snapshot),
+        cancel_order_ids=orders_to_cancel(closing, exit_refusals, snapshot, module.asset_class),
         refusals=(*exit_refusals, *entry_refusals, *refusals),
         views=module.views(snapshot),
         breaker=breaker,
@@ -49,37 +57,51 @@ def _entries(
     """Walk the ideas from the best down; every accepted order counts against the caps and rules of the next."""
     intents: list[OrderIntent] = []
     refusals: list[Refusal] = []
-    used = exposure(snapshot.account, snapshot.positions, snapshot.orders)
-    room = _room(snapshot, module)
+    used, moves = exposure(snapshot, module.asset_class), daily_moves(snapshot.bars)
     now = _circumstances(snapshot, module, mode)
     for idea in ideas:
-        target = _sized(idea, snapshot, used, room)
+        closed = closed_to_entries(idea.symbol, now)
+        if closed:
+            refusals.extend(closed)
+            continue
+        target = _sized(idea, snapshot, module, used, moves)
         if isinstance(target, Refusal):
-            refusals.append(target)
+            refusals.append(replace(target, strategy=idea.strategy))
             continue
         (intent,) = module.plan_trades([target], snapshot)
-        gate = refusals_of(intent, now)
+        gate = refusals_of(intent, now) if intent.quantity > 0 else (_nothing_left(target),)
         if gate:
-            refusals.extend(gate)
+            refusals.extend(replace(refusal, strategy=idea.strategy) for refusal in gate)
             continue
         intents.append(intent)
         used = reserve(used, intent)
-        now = _after(now, intent)
+        now = replace(now, sent=(*now.sent, sent_now(intent, now.as_of)))
     return tuple(intents), tuple(refusals)
 
 
-def _sized(idea: Opportunity, snapshot: Snapshot, used: Exposure, room: Room) -> Target | Refusal:
-    if has_unpriced_buy(snapshot.orders):
-        return Refusal(idea.symbol, "unpriced_order", "an open market buy makes the cash that is left unknown")
+def _sized(
+    idea: Opportunity, snapshot: Snapshot, module: AssetModule, used: Exposure, moves: Moves
+) -> Target | Refusal:
+    if has_unpriced_order(snapshot):
+        return Refusal(idea.symbol, "unpriced_order", "an open order that is not ours makes what is left unknown")
     if not snapshot.account.is_trading_allowed:
         return Refusal(idea.symbol, "account", snapshot.account.restriction)
-    return size(idea, snapshot.assets[idea.symbol], used, room, limits=snapshot.limits.risk)
-
-
-def _room(snapshot: Snapshot, module: AssetModule) -> Room:
-    share, reason = module.class_share_frac(snapshot)
+    asset = CONTRACT if idea.legs else snapshot.assets[idea.symbol]
+    share, reason = class_share(snapshot, module.asset_class)
     equity = snapshot.account.equity_usd
-    return Room(equity, share, reason, size_factor(drawdown_frac(equity, snapshot.books.marks.peak_usd)))
+    room = Room(
+        equity_usd=equity,
+        class_share_frac=share,
+        class_share_reason=reason,
+        drawdown_factor=size_factor(drawdown_frac(equity, snapshot.books.marks.peak_usd)),
+        correlated_usd=correlated_usd(idea.counts_as, used.in_class(module.asset_class), moves),
+    )
+    return size(idea, asset, used, room, limits=snapshot.limits.risk)
+
+
+def _nothing_left(target: Target) -> Refusal:
+    reason = f"{target.quantity} units are less than the smallest order of this kind"
+    return Refusal(target.opportunity.symbol, "order_size", reason)
 
 
 def _circumstances(snapshot: Snapshot, module: AssetModule, mode: ModeState) -> Circumstances:
@@ -93,10 +115,6 @@ def _circumstances(snapshot: Snapshot, module: AssetModule, mode: ModeState) -> 
         rejected_at=snapshot.books.rejected_at,
         limits=snapshot.limits.safety,
     )
-
-
-def _after(now: Circumstances, intent: OrderIntent) -> Circumstances:
-    return replace(now, sent=(*now.sent, Sent(intent.symbol, intent.side, now.as_of)))
 
 
 def _breaker(snapshot: Snapshot, module: AssetModule) -> ModeState | None:
@@ -117,22 +135,6 @@ def _daily_change_frac(snapshot: Snapshot) -> Decimal | None:
     return snapshot.account.equity_usd / snapshot.account.last_equity_usd - 1
 
 
-def _in_the_way(closing: tuple[OrderIntent, ...], refusals: tuple[Refusal, ...], snapshot: Snapshot) -> tuple[str, ...]:
-    """Orders to cancel for an exit's sake: open buys of what is sold, which would make the sale a wash trade, and
-    waiting sells that hold the coins of an exit. A market sell is on its way out and stays."""
-    sold = {intent.symbol for intent in closing}
-    held = {refusal.symbol for refusal in refusals if refusal.rule == HELD_FOR_ORDERS}
-    return tuple(
-        order.order_id
-        for order in snapshot.orders
-        if order.is_open
-        and (
-            (order.side is Side.BUY and order.symbol in sold | held)
-            or (order.side is Side.SELL and order.symbol in held and order.order_type is not OrderType.MARKET)
-        )
-    )
-
-
 def _unless_halted(answers: tuple[Opportunity | Refusal, ...], mode: ModeState) -> tuple[Opportunity | Refusal, ...]:
     """HALTED is the one thing that stops an exit: a person said so."""
     if mode.mode is not Mode.HALTED:
@@ -140,10 +142,16 @@ def _unless_halted(answers: tuple[Opportunity | Refusal, ...], mode: ModeState) 
     return tuple(Refusal(answer.symbol, "mode", f"mode is {mode.mode}: {mode.reason}") for answer in answers)
 
 
-def _whole(idea: Opportunity) -> Target:
+def _exit_target(idea: Opportunity, snapshot: Snapshot) -> Target:
+    """What an exit sells now: all that it names, or as much as one order may carry; the next cycle sells the rest.
+
+    What rests to protect a position is as large as the position.
+    """
     if idea.quantity is None:
         raise ValueError(f"the exit of {idea.symbol} has no quantity; a module must name what it closes")
-    return Target(idea, idea.quantity, "position")
+    if idea.legs or idea.purpose is Purpose.PROTECT or idea.reference_price <= 0:
+        return Target(idea, idea.quantity, "position")
+    return Target(idea, min(idea.quantity, snapshot.limits.risk.max_order_usd / idea.reference_price), "position")
 
 
 def _split(

@@ -1,10 +1,13 @@
-"""How much of the account one asset class may hold."""
+"""How much of the account each asset class may hold; together never more than all of it."""
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from core.model.trades import TrackRecord
+from core.model.judgement import Snapshot
+from core.model.limits import RiskLimits
+from core.model.market import AssetClass
+from core.model.trades import EquityMarks, TrackRecord
 
 MIN_CLOSED_TRADES = 30
 MONTH_LOSS_EMERGENCY_FRAC = Decimal("-0.05")
@@ -15,14 +18,38 @@ STABLE_FRAC = Decimal("0.40")
 PROFITABLE_FRAC = Decimal("0.60")
 
 
-def crypto_share_frac(record: TrackRecord, month_change_frac: Decimal) -> tuple[Decimal, str]:
-    """The largest share of equity in crypto, and why; the first rule that matches, from safest to boldest.
+def class_share(snapshot: Snapshot, asset_class: AssetClass) -> tuple[Decimal, str]:
+    """The largest share of equity this class may hold now, and why."""
+    month_change_frac = _month_change_frac(snapshot.account.equity_usd, snapshot.books.marks)
+    return class_shares(snapshot.books.record, month_change_frac, snapshot.limits.risk)[asset_class]
 
-    A month down more than 5 %: 20 %. Fewer than 30 closed trades or a win rate under 45 %: 25 %. Up to 60 %: 40 %.
-    Above: 60 %. A worse month or a worse record never gives a larger share.
+
+def class_shares(
+    record: TrackRecord, month_change_frac: Decimal | None, limits: RiskLimits
+) -> dict[AssetClass, tuple[Decimal, str]]:
+    """Each class's share and its reason; the shares never sum above one.
+
+    Crypto has the share that the record has earned, and in a bad month the emergency's. Stocks and options have their
+    own caps, shrunk alike to what the record leaves; what crypto loses in a bad month is not given to them.
     """
-    if month_change_frac < MONTH_LOSS_EMERGENCY_FRAC:
-        return EMERGENCY_FRAC, f"the month is down {-month_change_frac:.1%}"
+    earned, shown = _earned_frac(record)
+    crypto = earned, shown
+    if month_change_frac is None:
+        crypto = EMERGENCY_FRAC, "the equity at the month's start is not known"
+    elif month_change_frac < MONTH_LOSS_EMERGENCY_FRAC:
+        crypto = EMERGENCY_FRAC, f"the month is down {-month_change_frac:.1%}"
+    caps = limits.max_stock_frac, limits.max_option_frac
+    factor = min(Decimal(1), (1 - earned) / sum(caps))
+    reason = "its own cap" if factor == 1 else f"its own cap times {factor:.2f}, as crypto may hold {earned:.0%}"
+    return {
+        AssetClass.CRYPTO: crypto,
+        AssetClass.STOCK: (limits.max_stock_frac * factor, reason),
+        AssetClass.OPTION: (limits.max_option_frac * factor, reason),
+    }
+
+
+def _earned_frac(record: TrackRecord) -> tuple[Decimal, str]:
+    """By the win rate of all closed trades: fewer than 30 or below 45 %, a quarter; up to 60 %, 40 %; above, 60 %."""
     if record.closed_trades < MIN_CLOSED_TRADES:
         return (
             LEARNING_FRAC,
@@ -32,6 +59,8 @@ def crypto_share_frac(record: TrackRecord, month_change_frac: Decimal) -> tuple[
     shown = f"win rate {win_rate:.0%} of {record.closed_trades}"
     if win_rate < Decimal("0.45"):
         return LEARNING_FRAC, shown
-    if win_rate <= Decimal("0.60"):
-        return STABLE_FRAC, shown
-    return PROFITABLE_FRAC, shown
+    return (STABLE_FRAC if win_rate <= Decimal("0.60") else PROFITABLE_FRAC), shown
+
+
+def _month_change_frac(equity_usd: Decimal, marks: EquityMarks) -> Decimal | None:
+    return None if marks.month_start_usd <= 0 else equity_usd / marks.month_start_usd - 1

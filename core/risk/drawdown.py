@@ -14,7 +14,7 @@ STEPS = (
 
 def drawdown_frac(equity_usd: Decimal, peak_usd: Decimal) -> Decimal:
     """How far equity stands below its peak, 0 at or above it."""
-    return max(Decimal(0), 1 - equity_usd / peak_usd)
+    return Decimal(0) if equity_usd >= peak_usd else 1 - equity_usd / peak_usd
 
 
 def size_factor(drawdown: Decimal) -> Decimal:

@@ -45,12 +45,13 @@ def trailing_stop_price(held: HeldPosition, rules: ExitRules) -> Decimal | None:
 def exit_reason(held: HeldPosition, as_of: datetime, rules: ExitRules, *, leave_confidence: float) -> str | None:
     """Why to close the whole position now, or None. Stops come first and need no minimum hold."""
     if held.price <= held.stop_price:
-        return f"stop: {held.price} is at or below {held.stop_price:.2f}"
+        return f"stop: {held.price} is at or below {_told(held.stop_price)}"
     trail = trailing_stop_price(held, rules)
     if trail is not None and held.price <= trail:
-        return f"trailing_stop: {held.price} is at or below {trail:.2f}, {rules.trail_frac:.0%} under {held.peak_price}"
+        under = f"{rules.trail_frac:.0%} under {_told(held.peak_price)}"
+        return f"trailing_stop: {held.price} is at or below {_told(trail)}, {under}"
     if held.price >= held.target_price:
-        return f"target: {held.price} is at or above {held.target_price:.2f}"
+        return f"target: {held.price} is at or above {_told(held.target_price)}"
     if held.opened_at is None:
         return None
     age = as_of - held.opened_at
@@ -61,10 +62,10 @@ def exit_reason(held: HeldPosition, as_of: datetime, rules: ExitRules, *, leave_
         and held.confidence < leave_confidence
         and age >= timedelta(hours=rules.min_hold_hours)
     ):
-        return f"signal: confidence {held.confidence:.2f} is below {leave_confidence}"
+        return f"signal: confidence {held.confidence:.3f} is below {leave_confidence:.3f}"
     return None
 
 
-def excess_usd(value_usd: Decimal, cap_usd: Decimal) -> Decimal:
-    """How many dollars to trim: the part above the cap and never more."""
-    return max(Decimal(0), value_usd - cap_usd)
+def _told(price: Decimal) -> str:
+    """Cents, and of what costs less than ten dollars six decimals, so that a cheap coin's levels can be told apart."""
+    return f"{price:.2f}" if price >= 10 else f"{price:.6f}"

@@ -8,18 +8,21 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 
+from core.execution.ids import purpose_of
 from core.model.judgement import Mode, ModeState, Refusal
 from core.model.limits import SafetyLimits
-from core.model.orders import Order, OrderIntent, Side
+from core.model.options import underlying_of
+from core.model.orders import Order, OrderIntent, Purpose, Side
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """An order that was sent, or is about to be in this batch."""
+    """An order that was sent, or is about to be in this batch; `symbol` is the one whose limits it uses."""
 
     symbol: str
     side: Side
     at: datetime
+    is_entry: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,21 +44,24 @@ class Circumstances:
         return tuple(sent for sent in self.sent if sent.at > start and symbol in (None, sent.symbol))
 
 
+AccountRule = Callable[[Circumstances], str | None]
+"""A reason to refuse every entry alike, or None."""
+
 Rule = Callable[[OrderIntent, Circumstances], str | None]
-"""A reason to refuse, or None."""
+"""A reason to refuse this entry, or None."""
 
 
-def mode(intent: OrderIntent, now: Circumstances) -> str | None:
+def mode(now: Circumstances) -> str | None:
     """Entries need ACTIVE."""
     return None if now.mode.mode is Mode.ACTIVE else f"mode is {now.mode.mode}: {now.mode.reason}"
 
 
-def enabled(intent: OrderIntent, now: Circumstances) -> str | None:
+def enabled(now: Circumstances) -> str | None:
     """The module's switch."""
-    return None if now.limits.are_entries_enabled else "entries are switched off (CRYPTO_TRADING is false)"
+    return None if now.limits.are_entries_enabled else "entries of this module are switched off"
 
 
-def daily_loss(intent: OrderIntent, now: Circumstances) -> str | None:
+def daily_loss(now: Circumstances) -> str | None:
     """2 % down since yesterday's close: no new risk today."""
     if now.limits.ignore_daily_loss:
         return None
@@ -66,65 +72,65 @@ def daily_loss(intent: OrderIntent, now: Circumstances) -> str | None:
     return f"the account is down {-now.daily_change_frac:.2%} today, at most {now.limits.daily_loss_reducing_frac:.0%}"
 
 
-def peak_drawdown(intent: OrderIntent, now: Circumstances) -> str | None:
+def peak_drawdown(now: Circumstances) -> str | None:
     if now.drawdown_frac < now.limits.peak_drawdown_halt_frac:
         return None
     return f"equity is {now.drawdown_frac:.1%} below its peak, at most {now.limits.peak_drawdown_halt_frac:.0%}"
 
 
-def position_drift(intent: OrderIntent, now: Circumstances) -> str | None:
+def position_drift(now: Circumstances) -> str | None:
     """The books and the broker disagree about what is held."""
     return now.position_drift or None
 
 
 def symbol_cooldown(intent: OrderIntent, now: Circumstances) -> str | None:
     minutes = now.limits.symbol_cooldown_minutes
-    recent = now.since(minutes, intent.symbol)
-    return f"{intent.symbol} was ordered at {recent[-1].at:%H:%M:%S}, wait {minutes} minutes" if recent else None
+    recent = now.since(minutes, intent.counts_as)
+    return f"{intent.counts_as} was ordered at {recent[-1].at:%H:%M:%S}, wait {minutes} minutes" if recent else None
 
 
 def symbol_hourly_limit(intent: OrderIntent, now: Circumstances) -> str | None:
-    count = len(now.since(60, intent.symbol))
+    count = len(now.since(60, intent.counts_as))
     limit = now.limits.max_symbol_trades_per_hour
-    return f"{count} orders of {intent.symbol} within the hour, at most {limit}" if count >= limit else None
+    return f"{count} orders of {intent.counts_as} within the hour, at most {limit}" if count >= limit else None
 
 
 def rapid_pattern(intent: OrderIntent, now: Circumstances) -> str | None:
     """This order would be the third of its symbol within 10 minutes."""
-    count = len(now.since(10, intent.symbol)) + 1
+    count = len(now.since(10, intent.counts_as)) + 1
     limit = now.limits.max_symbol_trades_per_10_minutes
-    return f"this would be order {count} of {intent.symbol} within 10 minutes" if count >= limit else None
+    return f"this would be order {count} of {intent.counts_as} within 10 minutes" if count >= limit else None
 
 
 def alternating_sides(intent: OrderIntent, now: Circumstances) -> str | None:
     """The last four orders of a symbol within 60 minutes, this one included, change side each time."""
     count = now.limits.max_alternating_sides_per_hour
-    sides = [*[sent.side for sent in now.since(60, intent.symbol)][-(count - 1) :], intent.side]
+    sides = [*[sent.side for sent in now.since(60, intent.counts_as)][-(count - 1) :], intent.side]
     alternate = len(sides) == count and all(a is not b for a, b in pairwise(sides))
     return f"{' '.join(sides)} within the hour" if alternate else None
 
 
-def order_rate(intent: OrderIntent, now: Circumstances) -> str | None:
+def order_rate(now: Circumstances) -> str | None:
     """The breaker against a storm of entries in whatever symbols."""
-    count = sum(sent.side is Side.BUY for sent in now.since(5))
+    count = sum(sent.is_entry for sent in now.since(5))
     limit = now.limits.max_entries_per_5_minutes
     return f"{count} entries within 5 minutes, at most {limit}" if count >= limit else None
 
 
-def daily_entries(intent: OrderIntent, now: Circumstances) -> str | None:
-    count = sum(sent.side is Side.BUY for sent in now.since(24 * 60))
+def daily_entries(now: Circumstances) -> str | None:
+    count = sum(sent.is_entry for sent in now.since(24 * 60))
     limit = now.limits.max_entries_per_day
     return f"{count} entries within 24 hours, at most {limit}" if count >= limit else None
 
 
-def rejections(intent: OrderIntent, now: Circumstances) -> str | None:
+def rejections(now: Circumstances) -> str | None:
     """The broker keeps saying no: something is wrong that another order will not mend."""
     count = sum(at > now.as_of - timedelta(days=1) for at in now.rejected_at)
     limit = now.limits.max_rejections_per_day
     return f"{count} orders were rejected within 24 hours, at most {limit - 1}" if count >= limit else None
 
 
-RULES: tuple[Rule, ...] = (
+ACCOUNT_RULES: tuple[AccountRule, ...] = (
     mode,
     enabled,
     daily_loss,
@@ -133,25 +139,38 @@ RULES: tuple[Rule, ...] = (
     rejections,
     order_rate,
     daily_entries,
-    symbol_cooldown,
-    symbol_hourly_limit,
-    rapid_pattern,
-    alternating_sides,
 )
+SYMBOL_RULES: tuple[Rule, ...] = (symbol_cooldown, symbol_hourly_limit, rapid_pattern, alternating_sides)
+
+
+def closed_to_entries(symbol: str, now: Circumstances) -> tuple[Refusal, ...]:
+    """Every rule that refuses any entry at all now, so that none need be sized; as this symbol's refusals."""
+    answers = ((rule, rule(now)) for rule in ACCOUNT_RULES)
+    return tuple(Refusal(symbol, rule.__name__, reason) for rule, reason in answers if reason is not None)
 
 
 def refusals_of(intent: OrderIntent, now: Circumstances) -> tuple[Refusal, ...]:
     """Every rule that refuses this entry; empty means it may be sent."""
-    answers = ((rule, rule(intent, now)) for rule in RULES)
-    return tuple(Refusal(intent.symbol, rule.__name__, reason) for rule, reason in answers if reason is not None)
+    answers = ((rule, rule(intent, now)) for rule in SYMBOL_RULES)
+    own = tuple(Refusal(intent.symbol, rule.__name__, reason) for rule, reason in answers if reason is not None)
+    return (*closed_to_entries(intent.symbol, now), *own)
 
 
 def sent_orders(orders: Iterable[Order]) -> tuple[Sent, ...]:
     """The history the rules need, from the broker's own list of orders, oldest first.
 
-    Entries that were canceled without a fill still count: they were orders.
+    Entries that were canceled without a fill still count: they were orders. What rests to protect a position does not,
+    nor do the legs of an order. Our ids say what an order was for; a foreign buy counts as an entry.
     """
-    return tuple(
-        Sent(order.symbol, order.side, order.submitted_at)
-        for order in sorted(orders, key=lambda order: order.submitted_at)
-    )
+    sent = []
+    for order in sorted(orders, key=lambda order: order.submitted_at):
+        purpose = purpose_of(order.client_order_id)
+        if purpose is not Purpose.PROTECT:
+            is_entry = order.side is Side.BUY if purpose is None else purpose.opens_risk
+            sent.append(Sent(underlying_of(order.symbol), order.side, order.submitted_at, is_entry))
+    return tuple(sent)
+
+
+def sent_now(intent: OrderIntent, as_of: datetime) -> Sent:
+    """An entry that was just let through, as the next one's rules see it."""
+    return Sent(intent.counts_as, intent.side, as_of, intent.purpose.opens_risk)

@@ -10,19 +10,29 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model.judgement import Mode, ModeState
-from core.model.limits import Costs
+from core.model.limits import Costs, RiskLimits
+from core.model.market import AssetClass
 from core.model.trades import EquityMarks, TrackRecord
-from core.risk.allocation import crypto_share_frac
+from core.risk.allocation import class_share, class_shares
 from core.risk.drawdown import drawdown_frac, size_factor
 from core.risk.edge import expected_edge_frac, round_trip_cost_frac
 from core.risk.marks import marked
-from tests.builders import AS_OF, marks, mode_state, usd
+from tests.builders import AS_OF, books, marks, mode_state, snapshot, usd
 
 FRACTIONS = st.decimals(-1, 1, places=4)
+RISK = RiskLimits()
 
 
 def tracked(closed: int, winning: int) -> TrackRecord:
     return TrackRecord(closed, winning, usd(0), usd(0))
+
+
+def shares(closed: int, winning: int, month: Decimal | None, limits: RiskLimits = RISK) -> dict[AssetClass, Decimal]:
+    return {each: frac for each, (frac, _) in class_shares(tracked(closed, winning), month, limits).items()}
+
+
+def reason(closed: int, winning: int, month: Decimal | None, of: AssetClass = AssetClass.CRYPTO) -> str:
+    return class_shares(tracked(closed, winning), month, RISK)[of][1]
 
 
 @pytest.mark.parametrize(
@@ -42,24 +52,75 @@ def tracked(closed: int, winning: int) -> TrackRecord:
 )
 def test_crypto_share_follows_the_table(closed: int, winning: int, month: str, share: str) -> None:
     """W-37: the win rate is of closed trades, at least 30 of them, or there is none."""
-    assert crypto_share_frac(tracked(closed, winning), usd(month))[0] == usd(share)
+    assert shares(closed, winning, usd(month))[AssetClass.CRYPTO] == usd(share)
+
+
+def test_unknown_month_has_the_share_of_a_bad_one() -> None:
+    """A missing base is not a change of zero."""
+    unknown = snapshot(books=books(marks=marks(month_start_usd=usd(0))))
+
+    assert class_share(unknown, AssetClass.CRYPTO) == (usd("0.20"), "the equity at the month's start is not known")
+
+
+@pytest.mark.parametrize(
+    ("closed", "winning", "stocks", "options"),
+    [
+        (0, 0, "0.46875", "0.28125"),  # 75 % are left of the 80 % that both would take
+        (100, 50, "0.375", "0.225"),
+        (100, 70, "0.25", "0.15"),
+    ],
+)
+def test_stocks_and_options_share_what_crypto_leaves(closed: int, winning: int, stocks: str, options: str) -> None:
+    """W-42: the caps of the classes sum to the whole account and no further."""
+    found = shares(closed, winning, usd(0))
+
+    assert (found[AssetClass.STOCK], found[AssetClass.OPTION]) == (usd(stocks), usd(options))
+    assert sum(found.values()) == 1
+
+
+def test_lower_caps_that_fit_are_left_as_they_are() -> None:
+    small = RiskLimits(max_stock_frac=usd("0.30"), max_option_frac=usd("0.05"))
+
+    found = shares(0, 0, usd(0), small)
+
+    assert (found[AssetClass.STOCK], found[AssetClass.OPTION]) == (usd("0.30"), usd("0.05"))
 
 
 def test_share_gives_its_reason_in_figures() -> None:
-    assert "12 closed trades" in crypto_share_frac(tracked(12, 6), usd(0))[1]
-    assert "50% of 40" in crypto_share_frac(tracked(40, 20), usd(0))[1]
-    assert "7.0%" in crypto_share_frac(tracked(40, 20), usd("-0.07"))[1]
+    assert "12 closed trades" in reason(12, 6, usd(0))
+    assert "50% of 40" in reason(40, 20, usd(0))
+    assert "7.0%" in reason(40, 20, usd("-0.07"))
+    assert "crypto may hold 40%" in reason(40, 20, usd(0), AssetClass.STOCK)
+
+
+CAPS = st.decimals("0.01", "0.5", places=2), st.decimals("0.01", "0.3", places=2)
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.none() | FRACTIONS, *CAPS)
+def test_classes_together_never_exceed_the_account(
+    closed: int, winning: int, month: Decimal | None, stock_cap: Decimal, option_cap: Decimal
+) -> None:
+    """I-12, W-42: 60 + 70 + 30 % were possible once."""
+    limits = RiskLimits(max_stock_frac=stock_cap, max_option_frac=option_cap)
+
+    found = shares(closed, min(winning, closed), month, limits)
+
+    assert sum(found.values()) <= 1 + usd("1e-20")
+    assert found[AssetClass.STOCK] <= stock_cap
+    assert found[AssetClass.OPTION] <= option_cap
 
 
 @given(st.integers(0, 200), st.integers(0, 200), st.integers(0, 200), FRACTIONS, FRACTIONS)
 def test_worse_month_or_record_never_gives_a_larger_share(
     closed: int, one: int, other: int, month: Decimal, worse_month: Decimal
 ) -> None:
-    """I-18: nothing is raised to win a loss back."""
+    """I-18: nothing is raised to win a loss back; a bad month moves no money from crypto to the other classes."""
     fewer, more = sorted((min(one, closed), min(other, closed)))
     low, high = sorted((month, worse_month))
 
-    assert crypto_share_frac(tracked(closed, fewer), low)[0] <= crypto_share_frac(tracked(closed, more), high)[0]
+    assert shares(closed, fewer, low)[AssetClass.CRYPTO] <= shares(closed, more, high)[AssetClass.CRYPTO]
+    for each, share in shares(closed, more, low).items():
+        assert share <= shares(closed, more, high)[each]
 
 
 @pytest.mark.parametrize(

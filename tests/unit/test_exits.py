@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.model.limits import ExitRules
-from core.risk.exits import HeldPosition, excess_usd, exit_reason, stop_price, target_price, trailing_stop_price
+from core.risk.exits import HeldPosition, exit_reason, stop_price, target_price, trailing_stop_price
 from tests.builders import AS_OF, usd
 
 RULES = ExitRules()
@@ -37,9 +37,13 @@ def reason(**changes: Any) -> str | None:
     return exit_reason(held(**changes), AS_OF, RULES, leave_confidence=LEAVE)
 
 
-def test_quiet_position_is_kept() -> None:
-    """I-44: exits only by a rule on the position."""
-    assert reason() is None
+@given(hours=st.integers(min_value=0, max_value=24 * 28))
+def test_quiet_position_is_kept_at_every_hour_of_every_day(hours: int) -> None:
+    """I-44: exits only by a rule on the position; no hour before an open, no weekend and no month's end sells it."""
+    as_of = AS_OF + timedelta(hours=hours)
+    quiet = held(opened_at=as_of - timedelta(days=2))
+
+    assert exit_reason(quiet, as_of, RULES, leave_confidence=LEAVE) is None
 
 
 @pytest.mark.parametrize(("price", "leaves"), [("90.01", False), ("90", True), ("89.99", True), ("1", True)])
@@ -129,8 +133,10 @@ def test_price_at_the_stop_always_leads_out(price: Decimal, peak: Decimal, confi
     assert (answer or "").startswith("stop:")
 
 
-def test_excess_is_what_stands_above_the_cap_and_never_negative() -> None:
-    """I-43."""
-    assert excess_usd(usd(20_000), usd(15_000)) == 5_000
-    assert excess_usd(usd(15_000), usd(15_000)) == 0
-    assert excess_usd(usd(1), usd(15_000)) == 0
+def test_reason_tells_levels_and_confidences_finely_enough_to_be_told_apart() -> None:
+    """A coin at 15 cents falls below a stop half a cent away, and 0.449 is below 0.45."""
+    coin = held(price=usd("0.1531"), stop_price=usd("0.154604"), target_price=usd("0.20"))
+
+    assert exit_reason(coin, AS_OF, RULES, leave_confidence=LEAVE) == "stop: 0.1531 is at or below 0.154604"
+    assert reason(price=usd(89)) == "stop: 89 is at or below 90.00"
+    assert reason(confidence=0.449) == "signal: confidence 0.449 is below 0.450"

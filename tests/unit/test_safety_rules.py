@@ -11,18 +11,30 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.execution.ids import client_order_id
 from core.model.judgement import Mode
 from core.model.limits import SafetyLimits
-from core.model.orders import Side
+from core.model.market import AssetClass
+from core.model.orders import Order, OrderIntent, Purpose, Side
 from core.safety import rules
-from core.safety.rules import RULES, Circumstances, Rule, Sent, refusals_of, sent_orders
-from tests.builders import AS_OF, BTC, ETH, intent, mode_state, sent_order, usd
+from core.safety.rules import (
+    ACCOUNT_RULES,
+    SYMBOL_RULES,
+    AccountRule,
+    Circumstances,
+    Rule,
+    Sent,
+    refusals_of,
+    sent_now,
+    sent_orders,
+)
+from tests.builders import ACCOUNT_ID, AS_OF, BTC, ETH, intent, mode_state, sent_order, usd
 
 BUY, SELL = Side.BUY, Side.SELL
 
 
 def sent(side: Side, minutes_ago: float, symbol: str = BTC) -> Sent:
-    return Sent(symbol, side, AS_OF - timedelta(minutes=minutes_ago))
+    return Sent(symbol, side, AS_OF - timedelta(minutes=minutes_ago), side is BUY)
 
 
 def now(*history: Sent, **changes: Any) -> Circumstances:
@@ -40,8 +52,13 @@ def now(*history: Sent, **changes: Any) -> Circumstances:
     return replace(plain, **changes)
 
 
-def refuses(rule: Rule, circumstances: Circumstances, symbol: str = BTC) -> bool:
-    return rule(intent(symbol), circumstances) is not None
+def refuses(rule: AccountRule | Rule, circumstances: Circumstances, symbol: str = BTC) -> bool:
+    """By one rule, whether it looks at the whole account or at this entry."""
+    return rule.__name__ in {refusal.rule for refusal in refusals_of(intent(symbol), circumstances)}
+
+
+def refuses_intent(of: OrderIntent, circumstances: Circumstances) -> bool:
+    return "symbol_cooldown" in {refusal.rule for refusal in refusals_of(of, circumstances)}
 
 
 def test_calm_day_refuses_nothing() -> None:
@@ -182,7 +199,8 @@ def test_every_rule_written_is_asked() -> None:
         if callable(value) and getattr(value, "__annotations__", {}).get("now") == "Circumstances"
     }
 
-    assert written - {"refusals_of"} == {rule.__name__ for rule in RULES}
+    named = {rule.__name__ for rule in (*ACCOUNT_RULES, *SYMBOL_RULES)}
+    assert written - {"refusals_of", "closed_to_entries"} == named
 
 
 def test_history_is_read_from_the_brokers_orders_oldest_first() -> None:
@@ -190,6 +208,36 @@ def test_history_is_read_from_the_brokers_orders_oldest_first() -> None:
     listed = [sent_order(BTC, BUY, 1), sent_order(ETH, SELL, 30), sent_order(BTC, BUY, 10)]
 
     assert sent_orders(listed) == (sent(SELL, 30, ETH), sent(BUY, 10), sent(BUY, 1))
+
+
+def test_history_says_what_an_order_was_for() -> None:
+    """Our ids name the purpose: a written put opens risk, one bought back does not, and protection does not count."""
+
+    def named(purpose: Purpose, side: Side, symbol: str = "AAPL250718P00150000") -> Order:
+        order_id = client_order_id(ACCOUNT_ID, "options-1", AS_OF, symbol, purpose)
+        return sent_order(symbol, side, asset_class=AssetClass.OPTION, client_order_id=order_id)
+
+    listed = [
+        named(Purpose.ENTRY, SELL),
+        named(Purpose.EXIT, BUY),
+        named(Purpose.PROTECT, SELL, "MSFT"),
+        named(Purpose.ENTRY, BUY, "NVDA"),
+    ]
+
+    assert sent_orders(listed) == (
+        Sent("AAPL", SELL, AS_OF, True),
+        Sent("AAPL", BUY, AS_OF, False),
+        Sent("NVDA", BUY, AS_OF, True),
+    )
+
+
+def test_contracts_of_one_underlying_share_its_limits() -> None:
+    """I-11: another strike is no way around the cooldown, and a new order of the batch counts for the next."""
+    call = intent("AAPL250718C00200000", underlying="AAPL", asset_class=AssetClass.OPTION)
+
+    assert refuses_intent(call, now(sent(SELL, 1, "AAPL")))
+    assert refuses_intent(intent("AAPL"), now(sent_now(call, AS_OF)))
+    assert sent_now(call, AS_OF) == Sent("AAPL", BUY, AS_OF, True)
 
 
 @pytest.mark.parametrize(
@@ -203,7 +251,7 @@ def test_fifty_orders_in_five_minutes_stop_at_the_third_at_the_latest(symbols: t
     for index, symbol in enumerate(islice(cycle(symbols), 50)):
         at = AS_OF + timedelta(seconds=6 * index)
         if not refusals_of(intent(symbol), now(*let_through, as_of=at)):
-            let_through.append(Sent(symbol, BUY, at))
+            let_through.append(Sent(symbol, BUY, at, True))
 
     assert len(let_through) == at_most
 
@@ -217,7 +265,7 @@ def test_no_stream_of_attempts_gets_past_the_rates(attempts: list[tuple[int, int
         at += timedelta(minutes=minutes)
         symbol = f"C{number}/USD"
         if not refusals_of(intent(symbol), now(*let_through, as_of=at)):
-            let_through.append(Sent(symbol, BUY, at))
+            let_through.append(Sent(symbol, BUY, at, True))
 
     for each in let_through:
         earlier = [other for other in let_through if other.at <= each.at]

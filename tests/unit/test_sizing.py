@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from core.model.judgement import Opportunity, Refusal, Target
 from core.model.limits import RiskLimits
 from core.model.market import Asset, AssetClass
-from core.model.orders import Purpose, Side
-from core.risk.exposure import Exposure, exposure, has_unpriced_buy, reserve
+from core.model.orders import Leg, PositionIntent, Purpose
+from core.risk.exposure import Exposure
 from core.risk.sizing import Room, size
-from tests.builders import BTC, ETH, account, asset, intent, order, position, usd
+from tests.builders import BTC, ETH, asset, usd
 
+COIN, SHARE, OPTION = AssetClass.CRYPTO, AssetClass.STOCK, AssetClass.OPTION
 LIMITS = RiskLimits()
 DOLLARS = st.decimals(0, 10**6, places=2)
 FRACTIONS = st.decimals(0, 1, places=3)
@@ -38,21 +39,39 @@ def opportunity(price: str = "100", stop: str = "90", **changes: Any) -> Opportu
 
 
 def room(**changes: Any) -> Room:
-    return replace(Room(usd(100_000), usd("0.25"), "learning", Decimal(1)), **changes)
+    return replace(Room(usd(100_000), usd("0.25"), "learning", Decimal(1), usd(0)), **changes)
 
 
-def empty(spendable: str = "100000") -> Exposure:
-    return Exposure({}, {}, frozenset(), usd(spendable), usd(0))
+def used(
+    *amounts: tuple[AssetClass, str, int], spendable: int | str = 10**8, option_risk: int | Decimal = 0
+) -> Exposure:
+    return Exposure({(each, name): usd(value) for each, name, value in amounts}, usd(option_risk), usd(spendable))
+
+
+def stock(symbol: str) -> Asset:
+    return asset(symbol, asset_class=AssetClass.STOCK, quantity_increment=usd(1), min_order_quantity=usd(1))
+
+
+def spread(cost: str = "300", risk: str = "300", **changes: Any) -> Opportunity:
+    """A structure on AAPL that costs and may lose 300 dollars a unit."""
+    legs = (Leg("AAPL250718C00200000", 1, PositionIntent.BUY_TO_OPEN),)
+    plain = opportunity(legs=legs, underlying="AAPL", unit_cost_usd=usd(cost), unit_risk_usd=usd(risk))
+    return replace(plain, symbol="AAPL", stop_price=None, **changes)
+
+
+CONTRACT = asset("AAPL", asset_class=AssetClass.OPTION, quantity_increment=usd(1), min_order_quantity=usd(1))
 
 
 def sized(
     idea: Opportunity | None = None,
     of: Asset | None = None,
-    used: Exposure | None = None,
+    at_work: Exposure | None = None,
     within: Room | None = None,
     limits: RiskLimits = LIMITS,
 ) -> Target | Refusal:
-    return size(idea or opportunity(), of or asset(), used or empty(), within or room(), limits=limits)
+    return size(
+        idea or opportunity(), of or asset(), at_work or used(spendable=100_000), within or room(), limits=limits
+    )
 
 
 def quantity(answer: Target | Refusal) -> Decimal:
@@ -61,39 +80,106 @@ def quantity(answer: Target | Refusal) -> Decimal:
 
 
 @pytest.mark.parametrize(
-    ("idea", "used", "within", "expected", "limited_by"),
+    ("idea", "at_work", "within", "expected", "limited_by"),
     [
         # 1 % of 100,000 over a stop 25 % away: 4,000 dollars.
-        (opportunity(stop="75"), empty(), room(), "40", "risk_budget"),
+        (opportunity(stop="75"), used(), room(), "40", "risk_budget"),
         # 1,000 over 10 % would be 10,000; an entry is at most 5 %.
-        (opportunity(), empty(), room(), "50", "entry_cap"),
-        (opportunity(), Exposure({BTC: usd(12_000)}, {}, frozenset(), usd(99_999), usd(0)), room(), "30", "symbol_cap"),
-        (
-            opportunity(),
-            Exposure({ETH: usd(24_000)}, {AssetClass.CRYPTO: usd(24_000)}, frozenset(), usd(99_999), usd(0)),
-            room(),
-            "10",
-            "class_share",
-        ),
-        (opportunity(), Exposure({"A": usd(98_000)}, {}, frozenset(), usd(99_999), usd(0)), room(), "20", "gross_cap"),
-        # 13,000 of cash less a floor of 10,000, less 1,000 that this batch has spent.
-        (opportunity(), Exposure({}, {}, frozenset(), usd(13_000), usd(1_000)), room(), "20", "cash"),
-        (opportunity(daily_volume_usd=150_000.0), empty(), room(), "15", "volume"),
-        (opportunity(stop="99"), empty(), room(equity_usd=usd(10**7)), "1800", "order_limit"),
-        (opportunity(), empty(), room(drawdown_factor=usd("0.5")), "25", "entry_cap"),
-        (opportunity(size_factor=usd("0.8")), empty(), room(), "40", "entry_cap"),
+        (opportunity(), used(), room(), "50", "entry_cap"),
+        (opportunity(), used((COIN, BTC, 12_000)), room(), "30", "symbol_cap"),
+        (opportunity(), used((COIN, ETH, 24_000)), room(), "10", "class_share"),
+        (opportunity(), used((SHARE, "A", 98_000)), room(), "20", "gross_cap"),
+        (opportunity(), used(), room(correlated_usd=usd(39_000)), "10", "correlated_cap"),
+        # 13,000 of cash less a floor of 10,000.
+        (opportunity(), used(spendable=13_000), room(), "30", "cash"),
+        (opportunity(daily_volume_usd=150_000.0), used(), room(), "15", "volume"),
+        (opportunity(stop="99"), used(), room(equity_usd=usd(10**7)), "1800", "order_limit"),
+        (opportunity(), used(), room(drawdown_factor=usd("0.5")), "25", "entry_cap"),
+        (opportunity(size_factor=usd("0.8")), used(), room(), "40", "entry_cap"),
+        (opportunity(quantity=usd(7)), used(), room(), "7", "offered"),
     ],
-    ids=["risk", "entry", "symbol", "class", "gross", "cash", "volume", "order", "drawdown", "session"],
+    ids=[
+        "risk",
+        "entry",
+        "symbol",
+        "class",
+        "gross",
+        "correlation",
+        "cash",
+        "volume",
+        "order",
+        "drawdown",
+        "session",
+        "offered",
+    ],
 )
 def test_tightest_limit_decides_by_hand(
-    idea: Opportunity, used: Exposure, within: Room, expected: str, limited_by: str
+    idea: Opportunity, at_work: Exposure, within: Room, expected: str, limited_by: str
 ) -> None:
-    spendable = replace(used, spendable_usd=usd(10**8)) if limited_by == "order_limit" else used
-
-    answer = sized(idea, used=spendable, within=within)
+    answer = sized(idea, at_work=at_work, within=within)
 
     assert isinstance(answer, Target)
     assert (answer.quantity, answer.limited_by) == (usd(expected), limited_by)
+
+
+@pytest.mark.parametrize(
+    ("symbol", "at_work", "expected", "limited_by"),
+    [
+        # 40,000 may be technology; 39,000 are, in other symbols and in an option on one of them.
+        ("AAPL", used((SHARE, "MSFT", 14_000), (SHARE, "NVDA", 14_000), (OPTION, "MSFT", 11_000)), "10", "sector_cap"),
+        # The option on AAPL uses AAPL's 15 %.
+        ("AAPL", used((SHARE, "AAPL", 3_000), (OPTION, "AAPL", 11_000)), "10", "symbol_cap"),
+        # A dollar of a threefold fund is three of the market: 15,000 are 5,000 of the fund, 13,500 of them are held.
+        ("UPRO", used((SHARE, "UPRO", 13_500)), "5", "symbol_cap"),
+        # Nobody's sector: strangers do not share a cap (I-41).
+        ("XYZ", used((SHARE, "ABC", 15_000), (SHARE, "DEF", 15_000), (SHARE, "GHI", 15_000)), "50", "entry_cap"),
+    ],
+)
+def test_caps_of_stocks_by_hand(symbol: str, at_work: Exposure, expected: str, limited_by: str) -> None:
+    """I-12, I-41, W-36: the caps of symbol and sector see every class."""
+    answer = sized(opportunity(symbol=symbol), stock(symbol), at_work, room(class_share_frac=usd("0.5")))
+
+    assert isinstance(answer, Target)
+    assert (answer.quantity, answer.limited_by) == (usd(expected), limited_by)
+
+
+@pytest.mark.parametrize(
+    ("idea", "at_work", "expected", "limited_by"),
+    [
+        # 1,000 at risk, 300 a unit: three whole structures.
+        (spread(), used(), "3", "risk_budget"),
+        # 9,400 of the 10,000 that all options may lose are taken.
+        (spread(), used(option_risk=9_400), "2", "option_risk"),
+        # A condor that holds 450 of collateral and can lose 450: two.
+        (spread("450", "450"), used(), "2", "risk_budget"),
+        # A covered call takes no cash; as many as the shares cover.
+        (spread("0", "20", quantity=usd(2)), used(), "2", "offered"),
+        (spread("2600", "100"), used(), "1", "entry_cap"),
+    ],
+)
+def test_options_are_sized_by_their_largest_loss_in_whole_contracts(
+    idea: Opportunity, at_work: Exposure, expected: str, limited_by: str
+) -> None:
+    answer = sized(idea, CONTRACT, at_work)
+
+    assert isinstance(answer, Target)
+    assert (answer.quantity, answer.limited_by) == (usd(expected), limited_by)
+
+
+@pytest.mark.parametrize(
+    ("idea", "rule"),
+    [
+        (spread(unit_risk_usd=None), "max_loss"),
+        (spread(unit_cost_usd=None), "max_loss"),
+        (spread(risk="0"), "max_loss"),
+        (spread(risk="1001"), "risk_budget"),
+    ],
+)
+def test_option_whose_loss_is_unknown_or_too_large_is_refused(idea: Opportunity, rule: str) -> None:
+    answer = sized(idea, CONTRACT)
+
+    assert isinstance(answer, Refusal)
+    assert answer.rule == rule
 
 
 def test_bitcoin_is_bought_in_fractions() -> None:
@@ -108,7 +194,7 @@ def test_quantity_is_floored_to_the_assets_increment() -> None:
 
 
 def test_room_below_the_smallest_order_is_a_refusal_with_its_limit() -> None:
-    answer = sized(used=empty("10009"))
+    answer = sized(at_work=used(spendable=10_009))
 
     assert isinstance(answer, Refusal)
     assert answer.rule == "cash"
@@ -141,14 +227,15 @@ def test_entry_without_stop_or_limit_is_refused(idea: Opportunity) -> None:
 
 def test_one_position_too_many_is_refused() -> None:
     """I-16."""
-    full = replace(empty(), positions_and_buys=frozenset(f"C{index}/USD" for index in range(25)))
-    one_left = replace(empty(), positions_and_buys=frozenset(f"C{index}/USD" for index in range(24)))
+    names = [(COIN, f"C{index}/USD", 1) for index in range(25)]
 
-    answer = sized(used=full)
+    answer = sized(at_work=used(*names))
 
     assert isinstance(answer, Refusal)
     assert answer.rule == "max_positions"
-    assert isinstance(sized(used=one_left), Target)
+    assert isinstance(sized(at_work=used(*names[:24])), Target)
+    assert isinstance(sized(at_work=used(*names[:24], (COIN, BTC, 1))), Target)
+    assert isinstance(sized(at_work=used(*names[:24], (OPTION, "C0/USD", 1))), Target)
 
 
 @pytest.mark.parametrize("factor", ["1.2", "2.0", "3.5"])
@@ -158,34 +245,32 @@ def test_no_factor_ever_enlarges(factor: str) -> None:
     assert quantity(sized(within=room(drawdown_factor=usd(factor)))) == quantity(sized())
 
 
+Facts = tuple[Opportunity, Asset, Exposure, Room]
+
+
 @st.composite
-def circumstances(draw: st.DrawFn) -> tuple[Opportunity, Asset, Exposure, Room]:
+def circumstances(draw: st.DrawFn) -> Facts:
     price = draw(st.decimals("0.01", 100_000, places=2))
     stop = price * draw(st.decimals("0.5", "0.999", places=3))
     held, other, foreign = draw(DOLLARS), draw(DOLLARS), draw(DOLLARS)
-    used = Exposure(
-        {BTC: held, ETH: other, "AAPL": foreign},
-        {AssetClass.CRYPTO: held + other, AssetClass.STOCK: foreign},
-        frozenset({BTC, ETH, "AAPL"}),
-        draw(DOLLARS),
-        draw(DOLLARS),
-    )
+    at_work = Exposure({(COIN, BTC): held, (COIN, ETH): other, (SHARE, "AAPL"): foreign}, usd(0), draw(DOLLARS))
     within = room(
         equity_usd=draw(st.decimals(1, 10**7, places=2)),
         class_share_frac=draw(FRACTIONS),
         drawdown_factor=draw(st.decimals(0, 2, places=2)),
+        correlated_usd=held + other * draw(FRACTIONS),
     )
     idea = opportunity(str(price), str(stop), size_factor=draw(st.decimals(0, 2, places=2)))
     idea = replace(idea, daily_volume_usd=draw(st.none() | st.floats(0, 1e9)))
     increment = draw(st.sampled_from([usd("0.000000001"), usd("0.0001"), usd("0.1"), usd(1)]))
-    return idea, asset(quantity_increment=increment), used, within
+    return idea, asset(quantity_increment=increment), at_work, within
 
 
 @given(circumstances())
-def test_no_cap_is_ever_exceeded(facts: tuple[Opportunity, Asset, Exposure, Room]) -> None:
+def test_no_cap_is_ever_exceeded(facts: Facts) -> None:
     """I-12, I-13, I-15: all caps hold at once, whatever the account looks like."""
-    idea, of, used, within = facts
-    answer = sized(idea, of, used, within)
+    idea, of, at_work, within = facts
+    answer = sized(idea, of, at_work, within)
     price, stop = idea.limit_price, idea.stop_price
     assert price is not None
     assert stop is not None
@@ -194,10 +279,11 @@ def test_no_cap_is_ever_exceeded(facts: tuple[Opportunity, Asset, Exposure, Room
         dollars, equity = answer.quantity * price, within.equity_usd
         assert answer.quantity * (price - stop) <= LIMITS.risk_per_trade_frac * equity * usd("1.000000001")
         assert dollars <= LIMITS.max_entry_frac * equity
-        assert used.by_symbol[BTC] + dollars <= LIMITS.max_symbol_frac * equity
-        assert used.by_class[AssetClass.CRYPTO] + dollars <= within.class_share_frac * equity
-        assert used.gross_usd + dollars <= LIMITS.max_gross_frac * equity
-        assert used.spendable_usd - used.reserved_usd - dollars >= LIMITS.cash_floor_frac * equity
+        assert at_work.of_symbol(BTC) + dollars <= LIMITS.max_symbol_frac * equity
+        assert sum(at_work.in_class(COIN).values()) + dollars <= within.class_share_frac * equity
+        assert at_work.gross_usd + dollars <= LIMITS.max_gross_frac * equity
+        assert within.correlated_usd + dollars <= LIMITS.max_correlated_frac * equity
+        assert at_work.spendable_usd - dollars >= LIMITS.cash_floor_frac * equity
         assert LIMITS.min_order_usd <= dollars <= LIMITS.max_order_usd
         assert answer.quantity % of.quantity_increment == 0
         assert answer.quantity >= of.min_order_quantity
@@ -206,92 +292,34 @@ def test_no_cap_is_ever_exceeded(facts: tuple[Opportunity, Asset, Exposure, Room
 
 
 @given(circumstances(), FRACTIONS, FRACTIONS)
-def test_worse_drawdown_never_buys_more(
-    facts: tuple[Opportunity, Asset, Exposure, Room], one: Decimal, other: Decimal
-) -> None:
+def test_worse_drawdown_never_buys_more(facts: Facts, one: Decimal, other: Decimal) -> None:
     """I-18."""
-    idea, of, used, within = facts
+    idea, of, at_work, within = facts
     worse, better = sorted((one, other))
 
-    smaller = quantity(sized(idea, of, used, replace(within, drawdown_factor=worse)))
+    smaller = quantity(sized(idea, of, at_work, replace(within, drawdown_factor=worse)))
 
-    assert smaller <= quantity(sized(idea, of, used, replace(within, drawdown_factor=better)))
+    assert smaller <= quantity(sized(idea, of, at_work, replace(within, drawdown_factor=better)))
 
 
 @given(circumstances(), st.decimals("0.01", "0.99", places=3), st.decimals("0.01", "0.99", places=3))
-def test_wider_stop_never_buys_more(
-    facts: tuple[Opportunity, Asset, Exposure, Room], one: Decimal, other: Decimal
-) -> None:
-    idea, of, used, within = facts
+def test_wider_stop_never_buys_more(facts: Facts, one: Decimal, other: Decimal) -> None:
+    idea, of, at_work, within = facts
     assert idea.limit_price is not None
     wide, tight = sorted((one, other))
 
-    few = quantity(sized(replace(idea, stop_price=idea.limit_price * wide), of, used, within))
+    few = quantity(sized(replace(idea, stop_price=idea.limit_price * wide), of, at_work, within))
 
-    assert few <= quantity(sized(replace(idea, stop_price=idea.limit_price * tight), of, used, within))
+    assert few <= quantity(sized(replace(idea, stop_price=idea.limit_price * tight), of, at_work, within))
 
 
 @given(circumstances(), DOLLARS)
-def test_less_cash_or_more_exposure_never_buys_more(
-    facts: tuple[Opportunity, Asset, Exposure, Room], amount: Decimal
-) -> None:
-    idea, of, used, within = facts
-    poorer = replace(used, spendable_usd=used.spendable_usd - amount)
-    fuller = used.with_reserved(ETH, AssetClass.CRYPTO, amount)
+def test_less_cash_or_more_exposure_never_buys_more(facts: Facts, amount: Decimal) -> None:
+    idea, of, at_work, within = facts
+    now = quantity(sized(idea, of, at_work, within))
+    poorer = replace(at_work, spendable_usd=at_work.spendable_usd - amount)
+    fuller = at_work.plus(AssetClass.CRYPTO, ETH, amount)
 
-    assert quantity(sized(idea, of, poorer, within)) <= quantity(sized(idea, of, used, within))
-    assert quantity(sized(idea, of, fuller, within)) <= quantity(sized(idea, of, used, within))
-
-
-def test_exposure_counts_positions_and_open_buys_at_their_limit() -> None:
-    """I-13: 10 coins worth 1,000, and 3 of 5 coins still to come at 102."""
-    buying = order(intent(ETH, quantity=usd(5), limit_price=usd(102)), filled="2")
-    selling = order(intent(BTC, Purpose.EXIT, quantity=usd(10)))
-
-    counted = exposure(account(), [position(BTC, "10")], [buying, selling])
-
-    assert counted.by_symbol == {BTC: usd(1000), ETH: usd(306)}
-    assert counted.by_class == {AssetClass.CRYPTO: usd(1306)}
-    assert counted.positions_and_buys == {BTC, ETH}
-    assert (counted.gross_usd, counted.reserved_usd, counted.spendable_usd) == (usd(1306), usd(0), usd(100_000))
-
-
-def test_exposure_forgets_orders_that_are_done() -> None:
-    assert exposure(account(), [], [order(filled="1")]).by_symbol == {}
-
-
-def test_spendable_is_what_crypto_may_spend_and_not_the_margin_power() -> None:
-    """I-15, W-10: crypto is bought with non-marginable buying power."""
-    rich = account(non_marginable_buying_power_usd=usd(500), buying_power_usd=usd(400_000))
-
-    assert exposure(rich, [], []).spendable_usd == 500
-
-
-def test_asset_class_comes_from_the_broker_and_not_from_the_symbol() -> None:
-    """I-46, W-39: a stock with USD in its name is a stock, a coin with a long name is a coin."""
-    held = [position("USDXX", asset_class=AssetClass.STOCK), position("MATIC/USD")]
-
-    assert exposure(account(), held, []).by_class == {AssetClass.STOCK: usd(1000), AssetClass.CRYPTO: usd(1000)}
-
-
-def test_planned_entry_is_reserved_and_an_exit_is_not() -> None:
-    """I-14."""
-    before = exposure(account(), [], [])
-
-    after = reserve(before, intent(quantity=usd(3), limit_price=usd(101)))
-
-    assert (after.reserved_usd, after.by_symbol, after.gross_usd) == (usd(303), {BTC: usd(303)}, usd(303))
-    assert reserve(before, intent(BTC, Purpose.EXIT)) == before
-
-
-@pytest.mark.parametrize(
-    ("changes", "unpriced"),
-    [
-        ({"limit_price": None}, True),
-        ({"quantity": None}, True),
-        ({}, False),
-        ({"limit_price": None, "side": Side.SELL}, False),
-    ],
-)
-def test_open_buy_without_price_or_quantity_is_noticed(changes: dict[str, Any], unpriced: bool) -> None:
-    assert has_unpriced_buy([order(**changes)]) is unpriced
+    assert quantity(sized(idea, of, poorer, within)) <= now
+    assert quantity(sized(idea, of, fuller, within)) <= now
+    assert quantity(sized(idea, of, at_work, replace(within, correlated_usd=within.correlated_usd + amount))) <= now

@@ -1,0 +1,144 @@
+"""Which live exit protects each position: an order resting at the broker, the cycle that watches it, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from core.model.market import AssetClass, TradingSession
+from core.model.orders import Order, OrderClass, OrderType, Position, Side
+from core.units import floor_to, text
+
+PATIENCE = timedelta(minutes=20)
+"""Cycles come every fifteen minutes at most. A watcher that has not looked for this long, in time in which the symbol
+trades, is no exit."""
+
+STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
+ZERO, ONE = Decimal(0), Decimal(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """The exits of one position, in absolute units.
+
+    `resting_quantity`: what a stop at the broker would sell. `is_watched`: a cycle or the monitor looks at it.
+    `to_protect`: whole shares that a stop at the broker could protect and does not. `gap`: units without any exit; what
+    a market order is closing has one.
+    """
+
+    symbol: str
+    asset_class: AssetClass
+    quantity: Decimal
+    resting_quantity: Decimal
+    is_watched: bool
+    to_protect: Decimal
+    gap: Decimal
+    reason: str
+
+
+def exit_coverage(
+    positions: Iterable[Position],
+    orders: Iterable[Order],
+    *,
+    watched_at: datetime | None,
+    as_of: datetime,
+    sessions: Sequence[TradingSession] = (),
+) -> tuple[Coverage, ...]:
+    """One answer a position. `watched_at`: when a cycle or the monitor last looked at these positions, None for never.
+
+    Crypto, options and fractions of shares have no resting orders at the broker, so only the watcher is their exit.
+    Stocks and options trade in `sessions` alone; without a calendar all time counts.
+    """
+    live = tuple(live_orders(orders))
+    return tuple(_coverage(position, live, watched_at, as_of, sessions) for position in positions)
+
+
+def resting_exits(symbol: str, orders: Iterable[Order]) -> tuple[str, ...]:
+    """The broker's ids of the symbol's sells that rest there, legs included: what an exit of it must cancel first."""
+    return tuple(order.order_id for order in live_orders(orders) if order.symbol == symbol and rests(order))
+
+
+def sellable(position: Position, orders: Iterable[Order]) -> Decimal:
+    """Units that are free once the position's resting sells are canceled: those pledged to a written call, or held by
+    any other order, are not. The orders of one group hold the same units."""
+    freed = ZERO
+    for order in orders:
+        rest = (each for each in live_orders((order,)) if each.symbol == position.symbol and rests(each))
+        freed += max((each.quantity - each.filled_quantity for each in rest if each.quantity is not None), default=ZERO)
+    return min(position.quantity, position.available_quantity + freed)
+
+
+def rests(order: Order) -> bool:
+    """Whether it is a sell that waits for a price; a market order is on its way out already. An order of several
+    contracts goes by its underlying's name and is no order for its shares."""
+    waits = order.order_type in (*STOPS, OrderType.LIMIT) and order.order_class is not OrderClass.MULTI_LEG
+    return waits and order.side is Side.SELL
+
+
+def live_orders(orders: Iterable[Order]) -> Iterator[Order]:
+    """Every order that may fill now, each once, with its legs.
+
+    The exits of a bracket sleep until its entry is over; an OCO's target and stop are live together.
+    """
+    seen: set[str] = set()
+    for order in orders:
+        sleeping = order.order_class is OrderClass.BRACKET and not order.status.is_terminal
+        for each in (order,) if sleeping else (order, *order.legs):
+            if not each.status.is_terminal and each.order_id not in seen:
+                seen.add(each.order_id)
+                yield each
+
+
+def _coverage(
+    position: Position,
+    live: Sequence[Order],
+    watched_at: datetime | None,
+    as_of: datetime,
+    sessions: Sequence[TradingSession],
+) -> Coverage:
+    quantity = abs(position.quantity)
+    stops = (order for order in live if order.symbol == position.symbol and rests(order) and order.order_type in STOPS)
+    stopped = sum(map(_left, stops), ZERO)
+    resting = min(stopped, quantity) if position.quantity > 0 else ZERO
+    out = Side.SELL if position.quantity > 0 else Side.BUY
+    closing = (each for each in live if (each.symbol, each.side) == (position.symbol, out))
+    leaving = sum((_left(each) for each in closing if each.order_type is OrderType.MARKET), ZERO)
+    is_long_stock = position.asset_class is AssetClass.STOCK and position.quantity > 0
+    to_protect = max(ZERO, floor_to(quantity, ONE) - resting) if is_long_stock else ZERO
+    idle = _idle(watched_at, as_of, () if position.asset_class is AssetClass.CRYPTO else sessions)
+    is_watched = idle is not None and idle <= PATIENCE
+    gap = ZERO if is_watched else max(ZERO, quantity - resting - leaving)
+    return Coverage(
+        position.symbol,
+        position.asset_class,
+        quantity,
+        resting,
+        is_watched,
+        to_protect,
+        gap,
+        _reason(resting, leaving, idle),
+    )
+
+
+def _left(order: Order) -> Decimal:
+    """Units that may still fill; an order by dollars names none."""
+    return ZERO if order.quantity is None else order.quantity - order.filled_quantity
+
+
+def _idle(watched_at: datetime | None, as_of: datetime, sessions: Sequence[TradingSession]) -> timedelta | None:
+    """How long nobody has looked, counting only time in which the symbol trades; None if nobody ever did."""
+    if watched_at is None or not sessions:
+        return None if watched_at is None else as_of - watched_at
+    parts = (min(as_of, each.closes_at) - max(watched_at, each.opens_at) for each in sessions)
+    return sum((part for part in parts if part > timedelta()), timedelta())
+
+
+def _reason(resting: Decimal, leaving: Decimal, idle: timedelta | None) -> str:
+    at_broker = f"a stop at the broker sells {text(resting)}" if resting else "no stop rests at the broker"
+    if leaving:
+        at_broker += f", a market order for {text(leaving)} is on its way"
+    if idle is None:
+        return f"{at_broker}; nobody has looked at it"
+    return f"{at_broker}; last looked at {idle.total_seconds() / 60:.0f} minutes ago"
