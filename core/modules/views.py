@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 
-from core.model.judgement import Opinion, Refusal, Snapshot
+from core.model.features import Features
+from core.model.judgement import Opinion, Refusal, Snapshot, SymbolView
 from core.model.market import Quote
-from core.strategies import STRATEGIES
+from core.strategies.strategy import Strategy
+
+Scores = Mapping[str, Mapping[str, float]]
+"""By symbol, the score of each of its strategies at its newest bar."""
 
 
-def opinions(snapshot: Snapshot) -> dict[str, tuple[Opinion, ...]]:
-    """Every strategy's view of every symbol; a strategy without its features has none."""
-    symbols = snapshot.features.symbols
-    views: dict[str, list[Opinion]] = {symbol: [] for symbol in symbols}
-    for strategy in STRATEGIES:
-        newest = strategy.score(snapshot.features)[:, -1:].ravel().tolist()
-        for symbol, score in zip(symbols, newest, strict=False):
-            if isfinite(score):
-                views[symbol].append(Opinion(symbol, strategy.name, score, f"{strategy.name} score {score:+.2f}"))
-    return {symbol: tuple(found) for symbol, found in views.items()}
+def scores(snapshot: Snapshot, strategies_of: Callable[[str], Sequence[Strategy]]) -> Scores:
+    """What each symbol's strategies say, in their order; a strategy without its features says nothing."""
+    known = snapshot.features
+    newest = Features(known.symbols, {name: values[:, -1:] for name, values in known.columns.items()})
+    columns: dict[str, list[float]] = {}
+    found: dict[str, dict[str, float]] = {}
+    for row, symbol in enumerate(known.symbols):
+        own = found[symbol] = {}
+        for strategy in strategies_of(symbol):
+            name = strategy.name
+            if name not in columns:
+                columns[name] = strategy.score(newest).ravel().tolist()
+            if columns[name] and isfinite(score := columns[name][row]):
+                own[name] = score
+    return found
+
+
+def opinion(symbol: str, source: str, score: float) -> Opinion:
+    """One strategy's score as a view that can be told."""
+    return Opinion(symbol, source, score, f"{source} score {score:+.2f}")
+
+
+def opinions(symbol: str, known: Scores) -> tuple[Opinion, ...]:
+    """What the symbol's strategies say, in their order."""
+    return tuple(opinion(symbol, source, score) for source, score in known.get(symbol, {}).items())
 
 
 def fresh_quote(snapshot: Snapshot, symbol: str) -> Quote | Refusal:
@@ -29,9 +49,38 @@ def fresh_quote(snapshot: Snapshot, symbol: str) -> Quote | Refusal:
         return Refusal(symbol, "quote", "the broker gives no two-sided quote")
     age_s = (snapshot.as_of - quote.as_of).total_seconds()
     if age_s > signals.max_quote_age_s:
-        return Refusal(symbol, "quote_age", f"the quote is {age_s:.0f} s old, at most {signals.max_quote_age_s:.0f}")
+        return Refusal(symbol, "quote_age", f"the quote is {span(age_s)} old, at most {span(signals.max_quote_age_s)}")
     if quote.spread_frac > signals.max_spread_frac:
         return Refusal(
             symbol, "spread", f"the spread is {quote.spread_frac:.2%}, at most {signals.max_spread_frac:.2%}"
         )
     return quote
+
+
+def span(seconds: float) -> str:
+    """A length of time in words, its two largest units: `20 min 1 s`."""
+    days, rest = divmod(round(seconds), 86_400)
+    hours, rest = divmod(rest, 3_600)
+    minutes, rest = divmod(rest, 60)
+    counted = ((days, "d"), (hours, "h"), (minutes, "min"), (rest, "s"))
+    return " ".join([f"{count} {unit}" for count, unit in counted if count][:2]) or "0 s"
+
+
+def views_of(snapshot: Snapshot, symbols: Iterable[str], known: Scores) -> tuple[SymbolView, ...]:
+    """What was seen of each symbol: quote, newest bar, each strategy's confidence, and what is held."""
+    bars = snapshot.bars
+    newest = zip(bars.close[:, -1:].ravel().tolist(), bars.opened_at[:, -1:].ravel().astype(str).tolist(), strict=True)
+    bar_of = dict(zip(bars.symbols, newest, strict=False))
+    held = {position.symbol: position for position in snapshot.positions}
+    views = []
+    for symbol in symbols:
+        facts: dict[str, float | str] = {}
+        if (quote := snapshot.quotes.get(symbol)) is not None:
+            facts |= {"bid": float(quote.bid), "ask": float(quote.ask), "quote_at": quote.as_of.isoformat()}
+        if (bar := bar_of.get(symbol)) is not None:
+            facts["close"], facts["bar_opened_at"] = bar
+        facts |= {f"{view.source}_confidence": round(view.confidence, 4) for view in opinions(symbol, known)}
+        if (position := held.get(symbol)) is not None:
+            facts |= {"held_quantity": float(position.quantity), "held_value_usd": float(position.market_value_usd)}
+        views.append(SymbolView(symbol, facts))
+    return tuple(views)

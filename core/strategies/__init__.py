@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from core.strategies import breakout, mean_reversion, momentum
+from core.strategies import breakout, haven, leveraged, mean_reversion, momentum, sector_rotation, volatility
 
-STRATEGIES = (momentum.STRATEGY, breakout.STRATEGY, mean_reversion.STRATEGY)
+GENERAL = (momentum.STRATEGY, breakout.STRATEGY, mean_reversion.STRATEGY)
+"""For any asset whose own bars say enough."""
+
+STRATEGIES = (*GENERAL, sector_rotation.STRATEGY, leveraged.STRATEGY, volatility.STRATEGY, haven.STRATEGY)
 """Add a strategy by adding a file and naming it here."""

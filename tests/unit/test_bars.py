@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.data.bars import completed
+from core.data.bars import completed, completed_sessions
 from core.model.bars import Bars, FloatArray, from_rows
 from core.model.judgement import Refusal
-from core.model.market import Timeframe
+from core.model.market import Timeframe, TradingSession
 from tests.builders import AS_OF, BTC, ETH, flat, rows
+from tests.stock_builders import AAPL, NOON, SESSIONS, TODAY, at, daily, session, weekdays
 
 MIN_BARS = 60
 DAY_S = 86_400.0
@@ -192,3 +194,105 @@ def test_any_number_of_bars_has_an_answer(n_bars: int) -> None:
 
     assert bool(sound.symbols) is (n_bars >= MIN_BARS)
     assert bool(refusals) is (n_bars < MIN_BARS)
+
+
+def in_sessions(
+    each: FloatArray, *, as_of: datetime = NOON, sessions: tuple[TradingSession, ...] = SESSIONS
+) -> tuple[Bars, tuple[Refusal, ...]]:
+    return completed_sessions(from_rows(Timeframe.DAY, {AAPL: each}), sessions, as_of=as_of, min_bars=MIN_BARS)
+
+
+def session_refusal(each: FloatArray, **knobs: Any) -> str:
+    sound, (only,) = in_sessions(each, **knobs)
+
+    assert sound.symbols == ()
+    return only.reason
+
+
+def test_weekends_and_holidays_are_no_holes() -> None:
+    """100 sessions over twenty weekends and a New Year's Day that the calendar leaves out."""
+    calendar = tuple(each for each in SESSIONS if each.day != date(2026, 1, 1))
+    sound, refusals = in_sessions(daily(flat(100), sessions=calendar), sessions=calendar)
+
+    assert refusals == ()
+    assert sound.count(0) == 100
+
+
+def test_running_session_is_dropped_until_it_closes() -> None:
+    """A day's bar, stamped at midnight in New York, is whole at 16:00 there and not after 24 hours."""
+    table = daily(flat(100), before=TODAY + timedelta(days=1))
+
+    assert in_sessions(table, as_of=at(15, 59))[0].opened_at[0, -1] == np.datetime64("2026-02-27T05:00", "us")
+    assert in_sessions(table, as_of=at(16))[0].opened_at[0, -1] == np.datetime64("2026-03-02T05:00", "us")
+
+
+def test_early_close_completes_the_bar_early() -> None:
+    """I-51: a half day's bar is whole at 13:00."""
+    half_day = (*SESSIONS[:-1], session(closes=time(13)))
+    table = daily(flat(100), before=TODAY + timedelta(days=1))
+
+    assert in_sessions(table, as_of=at(13), sessions=half_day)[0].count(0) == 100
+    assert in_sessions(table, as_of=at(12, 59), sessions=half_day)[0].count(0) == 99
+
+
+def test_newest_completed_session_must_be_there() -> None:
+    """I-22, I-28: on Monday Friday's bar is needed; Thursday's is one session old."""
+    assert in_sessions(daily(flat(100)))[1] == ()
+    assert "the newest bar ended 1.0 sessions ago" in session_refusal(daily(flat(100))[:-1])
+
+
+def test_halt_of_three_sessions_breaks_the_row() -> None:
+    sound, refusals = in_sessions(without(daily(flat(100)), 27, 28, 29))
+
+    assert refusals == ()
+    assert sound.count(0) == 70
+
+
+def test_many_missing_sessions_refuse_the_symbol() -> None:
+    assert "6 of 100 bars are missing" in session_refusal(without(daily(flat(100)), 10, 25, 40, 55, 70, 85))
+
+
+def test_bars_from_before_the_calendar_are_left_out() -> None:
+    assert in_sessions(daily(flat(100)), sessions=SESSIONS[-81:])[0].count(0) == 80
+    assert "only 59 completed bars" in session_refusal(daily(flat(100)), sessions=SESSIONS[-60:])
+
+
+def test_no_calendar_means_no_completed_bar() -> None:
+    """I-51: without the broker's calendar no session is known to be over."""
+    assert "calendar is not known" in session_refusal(daily(flat(100)), sessions=())
+
+
+def test_bar_on_a_day_without_session_does_not_count() -> None:
+    sunday = daily(flat(100))
+    sunday[-1, 0] += 2 * DAY_S
+
+    assert "1.0 sessions ago" in session_refusal(sunday)
+
+
+def test_faults_refuse_a_stock_as_they_do_a_coin() -> None:
+    broken = daily(flat(100))
+    broken[50, 3] = NAN
+
+    assert "NaN or infinity" in session_refusal(broken)
+
+
+@pytest.mark.parametrize("last", [date(2026, 3, 6), date(2026, 3, 9), date(2026, 11, 2)])
+def test_clock_change_makes_no_hole_and_no_overlap(last: date) -> None:
+    """I-32: midnight in New York moves from 05:00 to 04:00 UTC and back."""
+    calendar = weekdays(last=last)
+    table = daily(flat(100), sessions=calendar, before=last)
+    sound, refusals = in_sessions(table, as_of=at(12, 0, last), sessions=calendar)
+
+    assert refusals == ()
+    assert sound.count(0) == 100
+
+
+@given(st.integers(0, 99), st.integers(1, 5), st.floats(width=64))
+def test_no_value_of_a_stock_crashes_or_slips_through(row: int, column: int, value: float) -> None:
+    """Q4: bars that can be true or a refusal."""
+    strange = daily(flat(100))
+    strange[row, column] = value
+    sound, refusals = in_sessions(strange)
+
+    assert len(sound.symbols) + len(refusals) == 1
+    assert not sound.symbols or np.isfinite(sound.close).all()

@@ -17,10 +17,11 @@ from core.decide import decide
 from core.model.bars import from_rows
 from core.model.judgement import Decision, Mode, Refusal, Snapshot
 from core.model.limits import Costs, RiskLimits, SafetyLimits, Session, SignalRules
-from core.model.market import Timeframe
+from core.model.market import AssetClass, Timeframe
 from core.model.orders import OrderIntent, OrderType, Purpose, Side, TimeInForce
 from core.model.trades import TrackRecord
 from core.modules import MODULES
+from core.risk.allocation import class_share
 from tests.builders import (
     AS_OF,
     BTC,
@@ -87,8 +88,10 @@ def test_rising_coin_is_bought_by_hand() -> None:
     assert (entry.order_type, entry.time_in_force) == (OrderType.LIMIT, TimeInForce.IOC)
     assert entry.expires_at == AS_OF + timedelta(minutes=4)
     assert entry.stop_price is not None
-    assert usd("90.5") < entry.stop_price < usd(100)
+    assert usd("90.5") <= entry.stop_price < usd(100)
+    assert entry.stop_price % asset().price_increment == 0
     assert "after costs" in entry.reason
+    assert entry.reason.endswith("; size set by what one entry may cost")
 
 
 def test_entry_carries_its_strategy_and_features_to_the_fill() -> None:
@@ -149,6 +152,15 @@ def test_doubt_refuses_the_entry_and_says_why(changes: dict[str, Any], rule: str
     assert rule in refused_by(calm(**changes))
 
 
+@pytest.mark.parametrize(("seconds", "words"), [(301, "5 min 1 s"), (86_400, "1 d"), (97_199, "1 d 2 h")])
+def test_age_of_a_quote_is_told_in_hours_and_minutes(seconds: int, words: str) -> None:
+    moment = calm(quotes={BTC: quote(as_of=AS_OF - timedelta(seconds=seconds))})
+
+    (refusal,) = decided(moment).refusals
+
+    assert refusal.reason == f"the quote is {words} old, at most 5 min"
+
+
 def test_symbol_that_is_held_is_not_added_to() -> None:
     """I-07, I-21: no second order for the same reason."""
     held = calm(positions=(position(BTC, "10"),), books=books(trades=(trade(BTC, "10"),)))
@@ -173,6 +185,7 @@ def test_symbol_without_a_tradable_asset_is_not_looked_at() -> None:
 
 
 def test_two_percent_down_since_the_last_close_stops_this_very_cycle() -> None:
+    """I-52: the loss is the broker's own equity against its last close, and nothing else."""
     answer = decided(calm(account=account(equity_usd=usd(98_000))))
 
     assert answer.intents == ()
@@ -294,7 +307,7 @@ def test_whole_batch_keeps_every_cap(
     bought = entries(moment)
 
     spent = sum((each.notional_usd for each in bought), Decimal(0))
-    share, _ = CRYPTO.class_share_frac(moment)
+    share, _ = class_share(moment, AssetClass.CRYPTO)
     if bought:
         assert held_quantity * 100 + spent <= share * equity
         assert cash - spent >= usd("0.10") * equity

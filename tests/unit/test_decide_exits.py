@@ -13,7 +13,17 @@ from core.decide import decide
 from core.model.judgement import Decision, Mode, Refusal, Snapshot
 from core.model.limits import RiskLimits, SafetyLimits
 from core.model.market import AssetClass
-from core.model.orders import OrderIntent, OrderType, Position, Purpose, Side, TimeInForce
+from core.model.orders import (
+    Order,
+    OrderClass,
+    OrderIntent,
+    OrderStatus,
+    OrderType,
+    Position,
+    Purpose,
+    Side,
+    TimeInForce,
+)
 from core.modules import MODULES
 from tests.builders import (
     AS_OF,
@@ -33,6 +43,7 @@ from tests.builders import (
     order,
     position,
     quote,
+    record,
     rising,
     sent_order,
     snapshot,
@@ -338,3 +349,43 @@ def test_peak_drawdown_halt_keeps_exits_alive() -> None:
 def test_account_that_had_no_equity_at_the_last_close_can_still_leave() -> None:
     """Funded today: there is no daily loss to measure, and that is no reason to keep a falling coin."""
     assert len(sales(holding(fallen(), account=account(last_equity_usd=usd(0))))) == 1
+
+
+def test_exit_above_the_brokers_order_limit_leaves_in_parts() -> None:
+    """W-06: 3,000 coins at 85 are 255,000 dollars; an order of more than 180,000 would be refused for ever."""
+    (sale,) = sales(holding(fallen(quantity="3000")))
+
+    assert (sale.quantity * 85).quantize(usd("0.01")) == 180_000
+
+
+def test_entry_of_ours_whose_time_is_over_is_canceled() -> None:
+    """I-21: an entry never rests from cycle to cycle, and nothing else is touched."""
+    late, young = intent(expires_at=AS_OF), intent(ETH)
+    listed = (order(late), order(young), order(intent(LTC, Purpose.EXIT)))
+
+    answer = decided(snapshot(orders=listed, books=books(unsettled=(record(late), record(young)))))
+
+    assert answer.cancel_order_ids == (order(late).order_id,)
+
+
+def bracket(status: OrderStatus, symbol: str = BTC) -> Order:
+    """An entry with its resting exits."""
+    legs = (order(intent(symbol, Purpose.PROTECT), order_id="target", order_type=OrderType.LIMIT),)
+    return order(intent(symbol), order_id="entry", status=status, order_class=OrderClass.BRACKET, legs=legs)
+
+
+@pytest.mark.parametrize(("status", "canceled"), [(OrderStatus.FILLED, ()), (OrderStatus.PARTIALLY_FILLED, ("entry",))])
+def test_entry_that_still_buys_goes_and_one_that_has_filled_keeps_its_protection(
+    status: OrderStatus, canceled: tuple[str, ...]
+) -> None:
+    """The legs of a bracket live as long as its position; only an exit names them."""
+    assert decided(holding(fallen(), orders=(bracket(status),))).cancel_order_ids == canceled
+
+
+def test_multi_leg_order_is_in_the_way_of_its_contracts_only() -> None:
+    """It goes by its underlying, and an exit of the shares has no quarrel with it."""
+    leg = order(intent(ETH), order_id="leg")
+    spread = order(intent(BTC), order_id="spread", order_class=OrderClass.MULTI_LEG, legs=(leg,))
+
+    assert decided(holding(fallen(), orders=(spread,))).cancel_order_ids == ()
+    assert decided(holding(fallen(ETH), orders=(spread,))).cancel_order_ids == ("spread",)

@@ -10,7 +10,7 @@ from core.decide import decide
 from core.execution.drift import position_drift
 from core.model.judgement import Snapshot
 from core.model.market import AssetClass
-from core.model.orders import Purpose
+from core.model.orders import Purpose, Side
 from core.modules import MODULES
 from tests.builders import BTC, ETH, books, position, quote, rising, snapshot, trade, usd
 
@@ -74,6 +74,18 @@ def test_drift_refuses_entries_and_lets_exits_go_on() -> None:
 
     assert [(each.symbol, each.purpose) for each in answer.intents] == [(BTC, Purpose.EXIT)]
     assert [(each.symbol, each.rule) for each in answer.refusals] == [(ETH, "position_drift")]
+
+
+@pytest.mark.parametrize(("broker", "drifts"), [("-2", False), ("-1", True), ("2", True), (None, True)])
+def test_written_contracts_are_compared_with_their_sign(broker: str | None, drifts: bool) -> None:
+    """I-09: a contract worth a dollar is no rounding, and none that was assigned is still there."""
+    put = "AAPL260417P00050000"
+    own = trade(put, "2", "0.01", asset_class=AssetClass.OPTION, side=Side.SELL, multiplier=usd(100))
+    held = () if broker is None else (position(put, broker, "0.01", asset_class=AssetClass.OPTION),)
+    seen = snapshot(positions=held, books=books(trades=(own,)))
+
+    assert bool(position_drift(seen, AssetClass.OPTION)) is drifts
+    assert position_drift(seen, AssetClass.STOCK) == ""
 
 
 def test_shares_in_the_account_are_not_the_business_of_crypto() -> None:

@@ -61,6 +61,13 @@ def test_imports_point_down_only() -> None:
     assert "0 broken" in linted.stdout
 
 
+def imported_names(node: ast.AST) -> list[str]:
+    """What an import statement names; nothing for any other node."""
+    if isinstance(node, ast.ImportFrom):
+        return [node.module or ""]
+    return [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+
+
 def test_importing_the_core_needs_no_environment_and_touches_nothing() -> None:
     """Deployment imports the code without credentials, network or a place to write."""
     imported = subprocess.run(
@@ -86,6 +93,19 @@ def test_judgement_has_no_way_to_the_world_the_clock_or_chance(source: Path) -> 
         not {"open", "print", "input", "datetime.now", "datetime.utcnow", "date.today", "np.random.default_rng"}
         & called
     )
+
+
+def test_no_source_of_facts_but_the_broker_is_asked() -> None:
+    """I-34: free vendors refuse and limit; what is added beside the broker stays out of the way of a decision."""
+    asked = {
+        name.split(".")[0]
+        for source in CORE.rglob("*.py")
+        for node in ast.walk(ast.parse(source.read_text()))
+        for name in imported_names(node)
+    }
+
+    assert "alpaca" in asked
+    assert not asked & {"yfinance", "finnhub", "alpha_vantage", "openai", "httpx", "aiohttp", "ccxt"}
 
 
 def test_judgement_and_settings_read_no_environment() -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.execution.ids import MAX_LENGTH, client_order_id
+from core.execution.ids import MAX_LENGTH, client_order_id, purpose_of
 from core.model.orders import Purpose
 from tests.builders import AS_OF
 
@@ -24,7 +24,7 @@ def named(**changes: Any) -> str:
 def test_same_plan_gives_the_same_id() -> None:
     """I-07: a retried order is the same order to the broker."""
     assert named() == named()
-    assert named().startswith("BTCUSD-entry-20260302-1-")
+    assert named().startswith("BTCUSD-entry-260302-1-")
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,14 @@ def test_symbol_that_does_not_fit_is_refused_before_anything_is_sent() -> None:
 @given(st.sets(st.text(min_size=1, max_size=40), min_size=2, max_size=30))
 def test_cycles_of_one_day_keep_their_ids_apart(cycle_ids: set[str]) -> None:
     assert len({named(cycle_id=cycle_id) for cycle_id in cycle_ids}) == len(cycle_ids)
+
+
+@pytest.mark.parametrize("symbol", ["BTC/USD", "BRK.B", "AAPL250718C00200000"])
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_id_says_what_the_order_was_for(symbol: str, purpose: Purpose) -> None:
+    assert purpose_of(named(symbol=symbol, purpose=purpose)) is purpose
+
+
+@pytest.mark.parametrize("foreign", ["", "my-entry-1", "6bb1b4a0-entry-point", "BTCUSD-entry-260302-1-SHOUTING"])
+def test_id_of_somebody_else_says_nothing(foreign: str) -> None:
+    assert purpose_of(foreign) is None

@@ -15,17 +15,23 @@ from core.model.bars import Bars, FloatArray, empty_bars, from_rows
 from core.model.market import Timeframe
 from tests.builders import BTC, ETH, bars, flat, rows, wandering
 
+SPY = "SPY"
 LONG = 600
 """Bars after which a recursive average has forgotten how it was seeded: (13/14)^500 and (25/27)^500 are below 1e-15."""
 
 
-def random_bars(seed: int, n_bars: int = LONG) -> Bars:
+def random_rows(seed: int, n_bars: int = LONG) -> FloatArray:
     """Seeded bars whose ranges and volumes vary too."""
     random = np.random.default_rng(seed)
     table = rows(wandering(seed, n_bars), volumes=random.uniform(500.0, 5_000.0, n_bars).tolist())
     table[:, 2] *= random.uniform(1.0, 1.03, n_bars)
     table[:, 3] /= random.uniform(1.0, 1.03, n_bars)
-    return from_rows(Timeframe.DAY, {BTC: table})
+    return table
+
+
+def random_bars(seed: int, n_bars: int = LONG) -> Bars:
+    """A symbol in the first row, and what its strength is measured against in the second."""
+    return from_rows(Timeframe.DAY, {BTC: random_rows(seed, n_bars), SPY: random_rows(seed + 50, n_bars)})
 
 
 def wilder(values: Sequence[float], period: int) -> list[float]:
@@ -141,6 +147,16 @@ def trend(n_bars: int) -> Callable[[Bars], float]:
     return reference
 
 
+def relative(n_bars: int) -> Callable[[Bars], float]:
+    """The change of the log price over SPY's, in its own volatility of 20 changes."""
+
+    def reference(known: Bars) -> float:
+        ratios = [log(own / market) for own, market in zip(known.close[0], known.close[1], strict=True)]
+        return (ratios[-1] - ratios[-1 - n_bars]) / (pstdev(changes(ratios)[-20:]) * sqrt(n_bars))
+
+    return reference
+
+
 def volume_ratio(known: Bars) -> float:
     volumes = [float(value) for value in known.volume[0]]
     return volumes[-1] / fmean(volumes[-8:-1])
@@ -154,6 +170,8 @@ REFERENCES: dict[str, Callable[[Bars], float]] = {
     "volatility": volatility,
     "trend_20": trend(20),
     "trend_60": trend(60),
+    "relative_20": relative(20),
+    "relative_60": relative(60),
     "macd": macd_histogram,
     "rsi": rsi,
     "bollinger": bollinger,
@@ -291,7 +309,7 @@ def test_mirrored_market_gives_mirrored_features() -> None:
     )
     here, there = features(known), features(turned)
 
-    for name in ("trend_20", "trend_60", "macd", "bollinger", "channel", "obv", "cci"):
+    for name in ("trend_20", "trend_60", "relative_20", "relative_60", "macd", "bollinger", "channel", "obv", "cci"):
         np.testing.assert_allclose(there[name], -here[name], rtol=1e-6, atol=1e-7, err_msg=name)
     for name in ("volatility", "adx", "volume_ratio"):
         np.testing.assert_allclose(there[name], here[name], rtol=1e-6, atol=1e-9, err_msg=name)
@@ -303,8 +321,9 @@ def test_mirrored_market_gives_mirrored_features() -> None:
 @pytest.mark.parametrize("seen", [70, 150, 299])
 def test_cutting_the_future_changes_nothing(seen: int) -> None:
     table = rows(wandering(5, 300), volumes=np.random.default_rng(5).uniform(1, 9, 300).tolist())
-    whole = features(from_rows(Timeframe.DAY, {BTC: table}))
-    cut = features(from_rows(Timeframe.DAY, {BTC: table[:seen]}))
+    market = random_rows(9, 300)
+    whole = features(from_rows(Timeframe.DAY, {BTC: table, SPY: market}))
+    cut = features(from_rows(Timeframe.DAY, {BTC: table[:seen], SPY: market[:seen]}))
 
     for name, values in cut.columns.items():
         np.testing.assert_array_equal(values, whole[name][:, :seen], err_msg=name)
@@ -315,7 +334,9 @@ def test_changing_the_future_changes_nothing_before_it() -> None:
     other = table.copy()
     other[150:, 1:5] *= 7.0
     other[150:, 5] = 1.0
-    before, after = (features(from_rows(Timeframe.DAY, {BTC: each})) for each in (table, other))
+    before, after = (
+        features(from_rows(Timeframe.DAY, {BTC: each, SPY: random_rows(9, 200)})) for each in (table, other)
+    )
 
     for name, values in before.columns.items():
         np.testing.assert_array_equal(values[:, :150], after[name][:, :150], err_msg=name)
@@ -327,3 +348,43 @@ def test_symbol_with_less_history_has_the_features_it_has_alone() -> None:
     alone = features(bars({ETH: wandering(8, 90)}))
 
     assert together.latest(ETH) == pytest.approx(alone.latest(ETH))
+
+
+def test_strength_against_the_market_by_hand() -> None:
+    """A climb of one hundredth a day with a ripple, over a market that stands still, is the climb's own trend."""
+    closes = [100 * exp(0.01 * day + 0.002 * (-1) ** day) for day in range(100)]
+    known = features(bars({BTC: closes, SPY: flat(100)}))
+
+    assert known.latest(BTC)["relative_20"] == pytest.approx(known.latest(BTC)["trend_20"])
+    assert "relative_20" not in known.latest(SPY)
+
+
+def test_market_is_matched_by_date_and_not_by_column() -> None:
+    """A symbol whose newest bar is three days old is compared with the market of that day, not of today."""
+    own, market = random_rows(1, 200), random_rows(2, 200)
+    late = from_rows(Timeframe.DAY, {BTC: own[:-3], SPY: market})
+    then = from_rows(Timeframe.DAY, {BTC: own[:-3], SPY: market[:-3]})
+
+    assert features(late).latest(BTC)["relative_60"] == pytest.approx(features(then).latest(BTC)["relative_60"])
+
+
+def test_day_without_a_bar_of_the_market_has_no_relative_strength() -> None:
+    own, market = random_rows(1, 200), random_rows(2, 200)
+    known = features(from_rows(Timeframe.DAY, {BTC: own, SPY: market[:-1]}))
+
+    assert np.isnan(known["relative_20"][0, -1])
+
+
+def test_no_market_means_no_relative_strength() -> None:
+    """I-23: nothing stands in for SPY."""
+    assert not {"relative_20", "relative_60"} & set(features(bars({BTC: wandering(1, 200)})).latest(BTC))
+
+
+@pytest.mark.parametrize("n_bars", [0, 1, 59, 60, 61, 300])
+@pytest.mark.parametrize("last", [1, 5, 400])
+def test_last_bars_have_the_features_of_the_whole_history(n_bars: int, last: int) -> None:
+    known = random_bars(3, n_bars) if n_bars else empty_bars(Timeframe.DAY, [BTC, SPY])
+    whole, newest = features(known), features(known, last=last)
+
+    for name, values in newest.columns.items():
+        np.testing.assert_array_equal(values, whole[name][:, max(0, n_bars - last) :], err_msg=name)

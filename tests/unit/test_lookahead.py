@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.data.bars import completed
+from core.data.bars import completed, completed_sessions
 from core.decide import decide
 from core.indicators import features
 from core.model.bars import FloatArray, from_rows
@@ -17,6 +17,7 @@ from core.model.judgement import Decision
 from core.model.market import Timeframe
 from core.model.orders import Purpose
 from core.modules import MODULES
+from core.modules.stocks import Stocks
 from tests.builders import (
     AS_OF,
     BTC,
@@ -33,8 +34,9 @@ from tests.builders import (
     trade,
     wandering,
 )
+from tests.stock_builders import NOON, SESSIONS, at, daily, stock_snapshot
 
-CRYPTO = MODULES["crypto"]
+CRYPTO, STOCKS = MODULES["crypto"], Stocks()
 PRICES = st.floats(1e-6, 1e9)
 VOLUMES = st.floats(0, 1e12)
 
@@ -52,6 +54,18 @@ def decided(tables: dict[str, FloatArray]) -> Decision:
         books=books(trades=(trade(LTC, "20"),)),
     )
     return decide(moment, CRYPTO)
+
+
+def decided_on_stocks(tables: dict[str, FloatArray]) -> Decision:
+    """The decision of a stocks cycle at Monday noon that read these bars; XLK beats SPY and is bought."""
+    known, gaps = completed_sessions(from_rows(Timeframe.DAY, tables), SESSIONS, as_of=NOON, min_bars=60)
+    return decide(stock_snapshot(bars=known, gaps=gaps), STOCKS)
+
+
+def stock_history() -> dict[str, FloatArray]:
+    """Seven symbols with SPY among them, so that the regime and relative strength are known too."""
+    others = {f"S{number}": daily(wandering(number)) for number in range(4)}
+    return {"AAPL": daily(rising()), "SPY": daily(wandering(8)), "XLK": daily(wandering(9)), **others}
 
 
 def history() -> dict[str, FloatArray]:
@@ -97,3 +111,31 @@ def test_decision_compared_holds_an_exit_and_an_entry() -> None:
     intents = decided(history()).intents
 
     assert [(intent.symbol, intent.purpose) for intent in intents] == [(LTC, Purpose.EXIT), (BTC, Purpose.ENTRY)]
+
+
+@given(PRICES, PRICES, st.floats(1, 3), VOLUMES)
+def test_running_session_changes_no_decision_on_stocks(open_: float, close: float, reach: float, volume: float) -> None:
+    """Neither features, relative strength, regime nor patterns see the bar of the session that is still open."""
+    today = at(0).timestamp()
+    running = np.array([[today, open_, max(open_, close) * reach, min(open_, close) / reach, close, volume]])
+    complete = stock_history()
+
+    assert decided_on_stocks({symbol: np.vstack([table, running]) for symbol, table in complete.items()}) == (
+        decided_on_stocks(complete)
+    )
+
+
+@pytest.mark.parametrize("symbol", ["AAPL", "SPY", "S1"])
+def test_completed_session_of_any_symbol_does_change_it(symbol: str) -> None:
+    """Other symbols count too: SPY in the strength, every one in the breadth."""
+    other = stock_history()
+    other[symbol][-1, [1, 2, 3, 4]] *= 1.3
+
+    assert decided_on_stocks(other) != decided_on_stocks(stock_history())
+
+
+def test_stock_decision_compared_holds_an_entry_and_a_known_market() -> None:
+    decision = decided_on_stocks(stock_history())
+
+    assert "XLK" in {intent.symbol for intent in decision.intents}
+    assert decision.views[0].facts["regime"] != "unknown"

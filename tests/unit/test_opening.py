@@ -9,7 +9,7 @@ from core.execution.opening import opened_books
 from core.execution.settle import settle
 from core.model.limits import Costs
 from core.model.market import AssetClass
-from core.model.orders import Activities, Purpose
+from core.model.orders import Activities, Leg, PositionIntent, Purpose, Side
 from tests.builders import AS_OF, BTC, account, fill, intent, order, position, record, usd
 
 CRYPTO = frozenset({AssetClass.CRYPTO})
@@ -45,6 +45,35 @@ def test_adopted_position_is_sold_at_a_profit_over_its_average_price() -> None:
 def test_account_without_positions_opens_empty_books() -> None:
     """I-35, I-36: a fresh account remembers nothing."""
     assert opened_books(account(), (), AS_OF, asset_classes=CRYPTO).trades == ()
+
+
+def test_adopted_written_put_is_bought_back_at_a_profit() -> None:
+    """I-38: sold at 3.00 a share on average, bought at 1.00: 2 contracts * 100 * 2."""
+    put = "AAPL260417P00050000"
+    held = position(put, "-2", "3", asset_class=AssetClass.OPTION)
+    opened = opened_books(account(), (held,), AS_OF, asset_classes=frozenset({AssetClass.OPTION}))
+    (adopted,) = opened.trades
+    back = intent(
+        put,
+        Purpose.EXIT,
+        side=Side.BUY,
+        asset_class=AssetClass.OPTION,
+        quantity=usd(2),
+        multiplier=usd(100),
+        legs=(Leg(put, 1, PositionIntent.BUY_TO_CLOSE),),
+    )
+
+    after = settle(
+        replace(opened, unsettled=(record(back),)),
+        [order(back, "2")],
+        Activities((fill(back, "2", "1"),), ()),
+        as_of=AS_OF,
+        costs=Costs(),
+    ).books
+
+    assert (adopted.position_quantity, adopted.cost_usd) == (usd(-2), usd(-600))
+    assert (adopted.underlying, adopted.group_id) == ("AAPL", f"{put}-adopted-20260302")
+    assert (after.record.realised_usd, after.cash_usd) == (usd(400), usd(99_800))
 
 
 def test_positions_of_a_class_nobody_trades_here_are_left_alone() -> None:

@@ -1,0 +1,105 @@
+"""The market's regime comes from real bars alone, and what cannot be seen is unknown."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.model.bars import Bars
+from core.risk.regime import MarketState, regime
+from tests.builders import bars, flat
+
+N_BARS = 120
+CALM_LATELY = [0.02] * 60 + [0.004] * 60
+STORMY_LATELY = [0.004] * 90 + [0.03] * 30
+
+
+def climb(drift: float, ripples: list[float] | None = None) -> list[float]:
+    """Closes that move `drift` a day with a ripple that may change in size."""
+    sizes = ripples or CALM_LATELY
+    return [100 * float(np.exp(drift * day)) * (1 + sizes[day] * (-1) ** day) for day in range(N_BARS)]
+
+
+def market(spy: list[float], *, rising: int, falling: int) -> Bars:
+    """SPY and so many symbols above and below their own means."""
+    others = {f"UP{n}": climb(0.004) for n in range(rising)} | {f"DN{n}": climb(-0.004) for n in range(falling)}
+    return bars({"SPY": spy, **others})
+
+
+def test_bullish_is_a_rising_calm_market_with_breadth() -> None:
+    found = regime(market(climb(0.003), rising=6, falling=3))
+
+    assert found.state is MarketState.BULLISH
+    assert found.breadth_frac == pytest.approx(0.7)
+    assert found.trend_frac is not None
+    assert found.trend_frac > 0
+
+
+def test_bearish_is_a_falling_market_with_breadth() -> None:
+    found = regime(market(climb(-0.003), rising=3, falling=6))
+
+    assert found.state is MarketState.BEARISH
+    assert found.breadth_frac == pytest.approx(0.3)
+
+
+def test_rising_index_of_few_symbols_is_neutral() -> None:
+    """SPY is up while four of ten are: a narrow market is not bullish."""
+    found = regime(market(climb(0.003), rising=3, falling=6))
+
+    assert found.state is MarketState.NEUTRAL
+    assert found.breadth_frac == pytest.approx(0.4)
+
+
+def test_falling_index_of_few_symbols_is_neutral() -> None:
+    assert regime(market(climb(-0.003), rising=5, falling=4)).state is MarketState.NEUTRAL
+
+
+def test_storm_is_never_bullish() -> None:
+    found = regime(market(climb(0.004, STORMY_LATELY), rising=8, falling=1))
+
+    assert found.state is MarketState.NEUTRAL
+    assert found.volatility_percentile is not None
+    assert found.volatility_percentile > 0.8
+
+
+def test_trend_is_the_close_over_its_own_mean_of_fifty_days() -> None:
+    """49 closes at 100 and one at 110: the mean is 100.2."""
+    found = regime(market([*flat(119), 110.0], rising=6, falling=0))
+
+    assert found.trend_frac == pytest.approx(110 / 100.2 - 1)
+
+
+def test_no_spy_means_an_unknown_market() -> None:
+    """I-23, W-20: no constant stands in for what is not seen."""
+    found = regime(bars({f"UP{n}": climb(0.004) for n in range(9)}))
+
+    assert found.state is MarketState.UNKNOWN
+    assert "no sound bars of SPY" in found.reason
+
+
+def test_short_history_means_an_unknown_market() -> None:
+    known = bars({name: climb(0.004)[:69] for name in ("SPY", "A", "B", "C", "D", "E")})
+
+    assert regime(known).state is MarketState.UNKNOWN
+    assert "69 bars of SPY, 70 are needed" in regime(known).reason
+
+
+def test_four_symbols_are_no_market() -> None:
+    found = regime(market(climb(0.003), rising=3, falling=0))
+
+    assert found.state is MarketState.UNKNOWN
+    assert "only 4 symbols" in found.reason
+    assert found.breadth_frac is None
+
+
+def test_symbols_without_fifty_bars_do_not_count_as_fallen() -> None:
+    known = bars({"SPY": climb(0.003), **{f"UP{n}": climb(0.004) for n in range(6)}, "NEW": climb(0.004)[:49]})
+
+    assert regime(known).breadth_frac == 1.0
+
+
+def test_regime_is_never_a_constant() -> None:
+    """W-20: different markets, different figures."""
+    found = {regime(market(climb(drift), rising=6, falling=3)).trend_frac for drift in (-0.003, 0.001, 0.003)}
+
+    assert len(found) == 3
