@@ -12,6 +12,7 @@ from uuid import uuid4
 from core.broker.alpaca import AlpacaBroker
 from core.cycle.world import World
 from core.data.alpaca import AlpacaData
+from core.data.options import AlpacaOptions
 from core.data.warm import WarmMarket
 from core.settings import Settings, load
 
@@ -31,8 +32,15 @@ class Instance:
         self.store = open_store(settings.cronfolio_state, project=settings.google_cloud_project)
         self.blobs = open_blobs(settings)
         self.broker = AlpacaBroker(settings.alpaca_base_url, key=key, secret=secret)
-        self.alpaca_data = AlpacaData(settings.alpaca_data_url, key=key, secret=secret)
+        self.alpaca_data = AlpacaData(settings.alpaca_data_url, key=key, secret=secret, feed=settings.alpaca_data_feed)
         self.data = WarmMarket(self.alpaca_data)
+        self.options = AlpacaOptions(
+            settings.alpaca_data_url,
+            settings.alpaca_base_url,
+            key=key,
+            secret=secret,
+            feed=settings.alpaca_options_feed,
+        )
 
     def world(self) -> World:
         """The ports for one run, under an owner name of its own."""
@@ -41,6 +49,7 @@ class Instance:
             blobs=self.blobs,
             broker=self.broker,
             data=self.data,
+            options=self.options,
             settings=self.settings,
             owner=f"{self.settings.k_revision}-{uuid4().hex[:12]}",
             elapsed_s=time.monotonic,

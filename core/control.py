@@ -45,17 +45,32 @@ def trip(store: Store, state: ModeState, account_id: str, version: str | None) -
     return True
 
 
-def set_mode(store: Store, mode: Mode, *, reason: str, by: str, at: datetime) -> ModeState:
-    """A person's change of the mode. The reason is stored with it and shown on every receipt.
+def set_mode(store: Store, mode: Mode, *, reason: str, by: str, at: datetime, account_id: str = "") -> ModeState:
+    """A person's change of the mode, read back and kept in `audit`; the reason is shown on every receipt.
 
-    A breaker whose cause still holds trips again: after a day's loss of 5 %, resume on the next day.
+    A person's mode that is in force already stays as it is. A breaker whose cause still holds trips again: after a
+    day's loss of 5 %, resume on the next day. `account_id` is needed where no cycle has run yet.
     """
     if not reason.strip() or not by.strip():
         raise BadRequest("a change of the trading mode needs a reason and a name")
     (stored, books) = store.read([MODE_PATH, "books/current"])
-    account_id = next((str(doc.data["account_id"]) for doc in (books, stored) if doc is not None), "")
+    account_id = account_id or next((str(doc.data["account_id"]) for doc in (books, stored) if doc is not None), "")
     if not account_id:
         raise BadRequest("no cycle has run yet, so there is no account to change the mode of; run one first")
+    now = mode_of(stored, is_first_run=False, as_of=at)
+    if stored is not None and now.mode is mode and now.is_by_a_person and now.until is None:
+        return now
     state = ModeState(mode, reason, PERSON + by.removeprefix(PERSON), at)
-    store.commit([mode_write(state, account_id, None if stored is None else stored.version)])
+    audited = audit_write(f"mode-{mode}", reason=reason, by=by, at=at, account_id=account_id)
+    store.commit([mode_write(state, account_id, None if stored is None else stored.version), audited])
+    (written,) = store.read([MODE_PATH])
+    found = mode_of(written, is_first_run=False, as_of=at)
+    if found != state:
+        raise Conflict(f"{mode} was written, but {found.mode} by {found.by} is in force; look, then set it again")
     return state
+
+
+def audit_write(action: str, *, reason: str, by: str, at: datetime, account_id: str) -> Write:
+    """Who did what, why and when: a document of its own in `audit`, which nothing ever replaces."""
+    fields = {"action": action, "reason": reason, "by": PERSON + by.removeprefix(PERSON), "at": at}
+    return Write(f"audit/{at:%Y-%m-%dT%H:%M:%S.%f}Z-{action}", document(fields, account_id=account_id), Absent())

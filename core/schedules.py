@@ -3,17 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
+
+REGION = "us-east4"
+"""Where the functions and their jobs are deployed."""
+
+ATTEMPT_DEADLINE = timedelta(seconds=150)
+"""Longer than a function may run (120 s), so that no retry meets the attempt before it; shorter than the account's
+lease (180 s)."""
+RETRIES = 5
+"""Retries of one run, with its schedule time kept. They end when the next run is due."""
+FIRST_RETRY = timedelta(seconds=10)
+LONGEST_RETRY = timedelta(seconds=60)
+DOUBLINGS = 3
+"""The wait doubles so often, from the first towards the longest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One schedule: `cron` has five fields and is read in `time_zone`; `function` is the path that is called."""
+    """One schedule: `cron` has five fields and is read in `time_zone`; `function` is the path that is called.
+
+    `opens_positions`: pausing it stops entries. `watches_positions`: pausing it may leave positions without an exit.
+    """
 
     name: str
     cron: str
     time_zone: str
     function: str
+    opens_positions: bool = False
+    watches_positions: bool = False
 
 
-CRYPTO_CYCLE = Job("crypto_cycle", "*/5 * * * *", "UTC", "crypto_cycle")
-JOBS: tuple[Job, ...] = (CRYPTO_CYCLE,)
+# The account has one lease and 200 requests a minute: the minutes are staggered so that no two jobs meet.
+NEW_YORK = "America/New_York"
+CRYPTO_CYCLE = Job("crypto_cycle", "*/5 * * * *", "UTC", "crypto_cycle", opens_positions=True)
+STOCKS_CYCLE = Job("stocks_cycle", "1-59/5 9-15 * * 1-5", NEW_YORK, "stocks_cycle", opens_positions=True)
+OPTIONS_CYCLE = Job("options_cycle", "3-59/15 9-15 * * 1-5", NEW_YORK, "options_cycle", opens_positions=True)
+JOBS: tuple[Job, ...] = (CRYPTO_CYCLE, STOCKS_CYCLE, OPTIONS_CYCLE)

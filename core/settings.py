@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from typing import Annotated, Any
@@ -24,8 +25,19 @@ from pydantic import (
 
 from core.documents import plain
 from core.errors import CronfolioError
-from core.model.limits import Costs, ExitRules, Limits, RiskLimits, SafetyLimits, Session, SignalRules
+from core.model.limits import (
+    Costs,
+    ExitRules,
+    Limits,
+    OptionRules,
+    RiskLimits,
+    SafetyLimits,
+    Session,
+    SignalRules,
+    StockRules,
+)
 from core.model.market import Timeframe
+from core.model.universe import UNDERLYINGS, stock_symbols
 
 CRYPTO_UNIVERSE = "BTC/USD,ETH/USD,LTC/USD,SOL/USD,DOT/USD,LINK/USD,AVAX/USD,UNI/USD,AAVE/USD"
 CRYPTO_SESSIONS = (
@@ -38,6 +50,7 @@ LOCAL_HOSTS = ("127.0.0.1", "localhost")
 PAPER_HOST = "paper-api.alpaca.markets"
 LIVE_HOST = "api.alpaca.markets"
 DOLLAR_PAIR = re.compile(r"[A-Z0-9]{1,15}/USD")
+TICKER = re.compile(r"[A-Z]{1,5}(\.[A-Z])?")
 KNOWN_STRATEGIES = ("momentum", "breakout", "mean_reversion")
 
 
@@ -97,6 +110,16 @@ def _possible(sessions: tuple[Session, ...]) -> tuple[Session, ...]:
     return sessions
 
 
+def _tickers(symbols: tuple[str, ...]) -> tuple[str, ...]:
+    wrong = [symbol for symbol in symbols if not TICKER.fullmatch(symbol)]
+    if wrong:
+        raise ValueError(f"{', '.join(wrong)} is no ticker like AAPL")
+    if len(set(symbols)) != len(symbols):
+        raise ValueError("a ticker is named twice")
+    return symbols
+
+
+Tickers = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_tickers)]
 Pairs = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_pairs)]
 Sessions = Annotated[tuple[Session, ...], BeforeValidator(_sessions), AfterValidator(_possible)]
 
@@ -117,15 +140,24 @@ class Settings(BaseModel):
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
 
     execution_enabled: bool = True
+    alpaca_data_feed: str = Field(default="iex", pattern="^(iex|sip)$")
+    alpaca_options_feed: str = Field(default="indicative", pattern="^(indicative|opra)$")
     crypto_trading: bool = True
+    stocks_trading: bool = True
+    options_trading: bool = True
     crypto_symbols: Pairs = Field(default_factory=lambda: _listed(CRYPTO_UNIVERSE), min_length=1, max_length=50)
     crypto_timeframe: Timeframe = Timeframe.DAY
     crypto_sessions: Sessions = Field(default_factory=lambda: _sessions(CRYPTO_SESSIONS), min_length=1)
+    market_tier: int = Field(default=2, ge=1, le=4)
+    stock_symbols: Tickers = ()
+    option_underlyings: Tickers = Field(default=UNDERLYINGS, min_length=1, max_length=20)
+    option_underlyings_per_cycle: int = Field(default=4, ge=1, le=20)
     settle_wait_s: float = Field(default=0, ge=0, le=20)
 
     min_confidence: float = Field(default=0.65, ge=0.5, le=1)
     exit_confidence: float = Field(default=0.45, ge=0, le=0.5)
     max_quote_age_s: float = Field(default=300, gt=0, le=1800)
+    max_delayed_quote_age_s: float = Field(default=1200, gt=0, le=1800)
     max_spread_frac: float = Field(default=0.02, gt=0, le=0.05)
     ignore_daily_loss: bool = False
 
@@ -133,6 +165,12 @@ class Settings(BaseModel):
     max_entry_frac: Decimal = Field(default=Decimal("0.05"), gt=0, le=Decimal("0.15"))
     max_symbol_frac: Decimal = Field(default=Decimal("0.15"), gt=0, le=Decimal("0.15"))
     cash_floor_frac: Decimal = Field(default=Decimal("0.10"), ge=Decimal("0.05"), lt=1)
+    max_gross_frac: Decimal = Field(default=Decimal("1.00"), gt=0, le=Decimal("1.00"))
+    max_stock_frac: Decimal = Field(default=Decimal("0.50"), gt=0, le=Decimal("0.50"))
+    max_option_frac: Decimal = Field(default=Decimal("0.30"), gt=0, le=Decimal("0.30"))
+    max_option_risk_frac: Decimal = Field(default=Decimal("0.10"), gt=0, le=Decimal("0.10"))
+    max_sector_frac: Decimal = Field(default=Decimal("0.40"), gt=0, le=Decimal("0.40"))
+    max_correlated_frac: Decimal = Field(default=Decimal("0.40"), gt=0, le=Decimal("0.40"))
     max_positions: int = Field(default=25, ge=1, le=25)
     symbol_cooldown_minutes: int = Field(default=5, ge=5, le=1440)
     max_symbol_trades_per_hour: int = Field(default=2, ge=1, le=2)
@@ -181,9 +219,14 @@ class Settings(BaseModel):
                 max_symbol_frac=self.max_symbol_frac,
                 cash_floor_frac=self.cash_floor_frac,
                 max_positions=self.max_positions,
+                max_gross_frac=self.max_gross_frac,
+                max_stock_frac=self.max_stock_frac,
+                max_option_frac=self.max_option_frac,
+                max_option_risk_frac=self.max_option_risk_frac,
+                max_sector_frac=self.max_sector_frac,
+                max_correlated_frac=self.max_correlated_frac,
             ),
             safety=SafetyLimits(
-                are_entries_enabled=self.crypto_trading,
                 symbol_cooldown_minutes=self.symbol_cooldown_minutes,
                 max_symbol_trades_per_hour=self.max_symbol_trades_per_hour,
                 max_entries_per_5_minutes=self.max_entries_per_5_minutes,
@@ -205,15 +248,37 @@ class Settings(BaseModel):
                 max_spread_frac=self.max_spread_frac,
             ),
             sessions=self.crypto_sessions,
+            stocks=replace(StockRules(), max_market_tier=self.market_tier),
+            options=replace(
+                OptionRules(),
+                underlyings_per_cycle=self.option_underlyings_per_cycle,
+                max_quote_age_s=self.max_delayed_quote_age_s,
+            ),
         )
+
+    def limits_of(self, module: str) -> Limits:
+        """The limits of one module's cycle; its entries may be switched off, its exits never."""
+        enabled = {"crypto": self.crypto_trading, "stocks": self.stocks_trading, "options": self.options_trading}
+        limits = self.limits
+        signals = limits.signals
+        if module == "stocks":
+            signals = replace(signals, max_quote_age_s=self.max_delayed_quote_age_s)
+        return replace(limits, signals=signals, safety=replace(limits.safety, are_entries_enabled=enabled[module]))
+
+    @property
+    def traded_stocks(self) -> tuple[str, ...]:
+        """The stocks to look at: those that were named, else every tier up to MARKET_TIER."""
+        return self.stock_symbols or stock_symbols(self.market_tier)
 
     @property
     def config_version(self) -> str:
         """A short hash of every limit and universe choice; two runs with the same one judged alike."""
         choice = {
             "limits": plain(self.limits),
-            "symbols": list(self.crypto_symbols),
+            "symbols": [*self.crypto_symbols, *self.traded_stocks, *self.option_underlyings],
             "timeframe": self.crypto_timeframe.value,
+            "delayed_quote_age_s": self.max_delayed_quote_age_s,
+            "modules": [self.crypto_trading, self.stocks_trading, self.options_trading],
         }
         return hashlib.sha256(json.dumps(choice, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HERE = Path(__file__).parent
-NAMES = ("crypto_cycle",)
+NAMES = ("crypto_cycle", "stocks_cycle", "options_cycle")
 
 
 class QuietHandler(WSGIRequestHandler):

@@ -10,7 +10,8 @@ lease outlives the function's timeout, and a run that outlived its lease sends n
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,7 +26,6 @@ from core.ports import Absent, AtVersion, Document, Store, Write
 
 LEASE_PATH = "leases/account"
 BOOKS_PATH = "books/current"
-UNIVERSE_PATH = "universe/current"
 LEASE_LENGTH = timedelta(seconds=180)
 """Longer than a function's timeout (120 s) and the scheduler's attempt deadline (150 s)."""
 
@@ -34,7 +34,8 @@ LEASE_LENGTH = timedelta(seconds=180)
 class Lease:
     """Who may act on the account, until when. The token rises with every taker; nobody owns a lease without an owner.
 
-    `has_books` remembers that the account's books were once written, so that their loss is noticed.
+    `has_books` remembers that the account's books were once written, so that their loss is noticed. `watched`: when
+    each module last finished a cycle, so that another one can tell that nobody looks after its positions.
     """
 
     owner: str
@@ -42,6 +43,7 @@ class Lease:
     cycle_id: str
     expires_at: datetime
     has_books: bool
+    watched: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +98,7 @@ class Claim:
     mode: ModeState
     mode_version: str
     resumed: bool
+    watched: Mapping[str, datetime]
 
     @property
     def planned_orders(self) -> tuple[str, ...]:
@@ -109,7 +112,8 @@ class Claim:
 
 
 def read(store: Store, request: CycleRequest) -> Stored:
-    return Stored(*store.read([MODE_PATH, LEASE_PATH, f"cycles/{request.cycle_id}", BOOKS_PATH, UNIVERSE_PATH]))
+    universe_path = f"universe/{request.module}"
+    return Stored(*store.read([MODE_PATH, LEASE_PATH, f"cycles/{request.cycle_id}", BOOKS_PATH, universe_path]))
 
 
 def finished(stored: Stored) -> Replayed | None:
@@ -203,7 +207,8 @@ def _take(
         "revision": revision,
     }
     cycle_path = f"cycles/{request.cycle_id}"
-    lease = lease_document(owner, token, cycle, now + LEASE_LENGTH, has_books=books is not None)
+    watched = {} if stored.lease is None else dict(parsed(Lease, stored.lease).watched)
+    lease = lease_document(owner, token, cycle, now + LEASE_LENGTH, has_books=books is not None, watched=watched)
     batch = [
         Write(cycle_path, cycle, _as_read(stored.cycle)),
         Write(LEASE_PATH, lease, _as_read(stored.lease)),
@@ -226,13 +231,20 @@ def _take(
         mode=mode,
         mode_version=versions[2] if stored.mode is None or is_new_mode else stored.mode.version,
         resumed=cycle["state"] == "planned",
+        watched=watched,
     )
 
 
 def lease_document(
-    owner: str, token: int, cycle: dict[str, Any], expires_at: datetime, *, has_books: bool
+    owner: str,
+    token: int,
+    cycle: dict[str, Any],
+    expires_at: datetime,
+    *,
+    has_books: bool,
+    watched: Mapping[str, datetime],
 ) -> dict[str, Any]:
-    lease = Lease(owner, token, cycle["cycle_id"], expires_at, has_books)
+    lease = Lease(owner, token, cycle["cycle_id"], expires_at, has_books, watched)
     return document(lease, account_id=cycle["account_id"])
 
 

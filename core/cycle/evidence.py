@@ -25,26 +25,20 @@ def save_evidence(blobs: Blobs, snapshot: Snapshot) -> str:
 
 
 def _body(snapshot: Snapshot) -> dict[str, Any]:
+    """Every field but the features, which follow from the bars."""
     fields = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)}
-    bars = fields.pop("bars")
-    fields.pop("features")
-    columns = {name: _listed(getattr(bars, name)) for name in ("open", "high", "low", "close", "volume")}
-    opened_at = [[None if np.isnat(at) else str(at) for at in row] for row in bars.opened_at]
-    body = {
-        **{name: plain(value) for name, value in fields.items()},
-        "bars": {
-            "symbols": list(bars.symbols),
-            "timeframe": bars.timeframe,
-            "opened_at": opened_at,
-            **columns,
-        },
-    }
-    return json.loads(json.dumps(body, default=_as_text))  # type: ignore[no-any-return]
+    del fields["features"]
+    return json.loads(json.dumps(plain(fields), default=_as_json))  # type: ignore[no-any-return]
 
 
-def _listed(values: np.ndarray) -> list[list[float | None]]:
-    return [[None if np.isnan(value) else float(value) for value in row] for row in values]
-
-
-def _as_text(value: Any) -> str:
-    return value.isoformat()  # type: ignore[no-any-return]
+def _as_json(value: Any) -> Any:
+    """Times as text; arrays as lists with null for what is missing."""
+    if not isinstance(value, np.ndarray):
+        return value.isoformat()
+    if value.dtype.kind == "M":
+        return [None if np.isnat(at) else str(at) for at in value] if value.ndim == 1 else [*map(_as_json, value)]
+    if value.dtype.kind != "f":
+        return value.tolist()
+    known = value.astype(object)
+    known[np.isnan(value)] = None
+    return known.tolist()

@@ -8,16 +8,22 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from core.cycle.look_options import option_facts
+from core.cycle.universe import Listing
 from core.cycle.world import CycleRequest, World
-from core.data.bars import completed
+from core.data.bars import completed, completed_sessions
 from core.errors import BadFacts, BrokerRefused, BrokerUnavailable
-from core.execution.settle import needs_activities
+from core.execution.follow import fills_are_due
 from core.indicators import features
 from core.model.bars import Bars, empty_bars
 from core.model.judgement import ModeState, Refusal, Snapshot
-from core.model.market import Asset, AssetClass, Quote
+from core.model.market import AssetClass, Clock
+from core.model.options import underlying_of
 from core.model.orders import Account, Activities, Order, Position
 from core.model.trades import Books
+from core.modules import MODULES
+from core.modules.module import Universe
+from core.ports import Market
 
 log = structlog.get_logger()
 
@@ -29,32 +35,65 @@ VOLUME_HISTORY = timedelta(days=9)
 
 CLOCK_SKEW = timedelta(seconds=2)
 
+SESSION_DAYS = 1.6
+"""Calendar days a session: seven days hold five, and holidays fewer."""
+
 
 @dataclass(frozen=True, slots=True)
 class BrokerFacts:
-    """What the broker says of the account now. `orders`: all since a day ago, and every unsettled one of ours."""
+    """What the broker says of the account now. `orders`: all since a day ago, and every unsettled one of ours.
 
-    as_of: datetime
+    `activities`: None where none were due, or none could be had, as `unread` then says.
+    """
+
+    clock: Clock
     account: Account
     positions: tuple[Position, ...]
     orders: tuple[Order, ...]
     activities: Activities | None
+    unread: str = ""
+
+    @property
+    def as_of(self) -> datetime:
+        return self.clock.at
 
 
-def broker_facts(world: World, as_of: datetime, account: Account, books: Books | None) -> BrokerFacts:
-    """Positions and orders, and fills and fees when something is due. Orders come first: what fills in between
-    is in the positions and is booked next time."""
+def broker_facts(world: World, clock: Clock, account: Account, books: Books | None) -> BrokerFacts:
+    """Orders, positions, and fills when some are due. Orders come first: what fills in between is in the positions and
+    is booked next time."""
+    as_of = clock.at
     unsettled = () if books is None else books.unsettled
     since = min([as_of - HISTORY, *(record.planned_at for record in unsettled)])
     orders = world.broker.orders(since=since)
     listed = {order.client_order_id for order in orders}
     missing = [record.client_order_id for record in unsettled if record.client_order_id not in listed]
-    looked_up = [world.broker.order_by_client_id(client_order_id) for client_order_id in missing]
+    looked_up = [_looked_up(world, client_order_id) for client_order_id in missing]
     orders = (*orders, *(order for order in looked_up if order is not None))
-    activities = None
-    if books is not None and needs_activities(books, orders, as_of):
-        activities = world.broker.activities(since=books.seen_since)
-    return BrokerFacts(as_of, account, world.broker.positions(), orders, activities)
+    positions = world.broker.positions()
+    if books is None or not fills_are_due(books, orders, positions):
+        return BrokerFacts(clock, account, positions, orders, None)
+    activities = activities_since(world, books.seen_since)
+    if isinstance(activities, str):
+        return BrokerFacts(clock, account, positions, orders, None, unread=activities)
+    return BrokerFacts(clock, account, positions, orders, activities)
+
+
+def activities_since(world: World, since: datetime) -> Activities | str:
+    """What happened since, or why it cannot be had: then it is booked later, and no exit waits for it."""
+    try:
+        return world.broker.activities(since=since)
+    except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
+        log.warning("activities_unavailable", error=str(error))
+        return f"what the broker did since {since:%Y-%m-%d %H:%M} UTC could not be read: {error}"
+
+
+def _looked_up(world: World, client_order_id: str) -> Order | None:
+    """The broker's order of this id; None where it has none, or none that can be read, which must stop no exit."""
+    try:
+        return world.broker.order_by_client_id(client_order_id)
+    except BadFacts as error:
+        log.warning("order_left_out", client_order_id=client_order_id, error=str(error))
+        return None
 
 
 def market_facts(
@@ -63,58 +102,81 @@ def market_facts(
     facts: BrokerFacts,
     books: Books,
     mode: ModeState,
-    assets: Sequence[Asset],
+    listing: Listing,
     now: Callable[[], datetime],
-) -> Snapshot:
-    """The snapshot: bars and quotes of everything that may be traded or is held, with a reason for each gap.
+) -> tuple[Snapshot, bool]:
+    """The snapshot: bars and quotes of everything that may be traded or is held, with a reason for each gap; and
+    whether the market's history was read for it.
 
     Market data that cannot be had closes the way in, never the way out: exits go by the broker's own prices then.
     """
-    settings, as_of = world.settings, facts.as_of
-    asset_class = AssetClass.CRYPTO
-    tradable = {asset.symbol: asset for asset in assets if asset.tradable and asset.symbol in settings.crypto_symbols}
-    held = [position.symbol for position in facts.positions if position.asset_class is asset_class]
+    module = MODULES[request.module]
+    universe = module.universe(world.settings)
+    tradable = {asset.symbol: asset for asset in listing.assets if asset.tradable and asset.symbol in universe.symbols}
+    held = [position.symbol for position in facts.positions if position.asset_class is universe.asset_class]
+    if universe.has_chains:
+        # An adjusted contract names no underlying, and a name that the market does not know fails the whole request.
+        options = (each.symbol for each in facts.positions if each.asset_class is AssetClass.OPTION)
+        held += [underlying_of(symbol) for symbol in options if underlying_of(symbol) != symbol]
     symbols = sorted({*tradable, *held})
-    limits = settings.limits
-    bars, quotes, gaps = _market(world, symbols, as_of, now)
+    latest, market, bars, gaps = _market(world, universe, listing, symbols, facts.as_of, now)
+    sound = [quote for quote in market.quotes if 0 < quote.bid <= quote.ask and quote.as_of <= latest]
+    trades = [trade for trade in market.last_trades if trade.as_of <= latest]
     untradable = tuple(
         Refusal(symbol, "universe", "the broker lists no active, tradable asset of this name")
-        for symbol in settings.crypto_symbols
+        for symbol in universe.symbols
         if symbol not in tradable
     )
-    return Snapshot(
+    snapshot = Snapshot(
         cycle_id=request.cycle_id,
         module=request.module,
-        as_of=as_of,
+        as_of=facts.as_of,
         mode=mode,
         account=facts.account,
         positions=facts.positions,
         orders=facts.orders,
         assets=tradable,
         bars=bars,
-        features=features(bars),
-        quotes=quotes,
+        features=features(bars, last=1),
+        quotes={quote.symbol: quote for quote in sound},
         books=books,
-        limits=limits,
+        limits=world.settings.limits_of(request.module),
         gaps=(*gaps, *untradable),
+        clock=facts.clock,
+        sessions=listing.sessions,
+        last_trades={trade.symbol: trade for trade in trades},
     )
+    return option_facts(world, snapshot) if universe.has_chains else snapshot, market.has_read_history
 
 
 def _market(
-    world: World, symbols: Sequence[str], as_of: datetime, now: Callable[[], datetime]
-) -> tuple[Bars, dict[str, Quote], tuple[Refusal, ...]]:
-    """Completed bars, quotes that can be true (two-sided, not crossed, not from the future), and the gaps.
+    world: World,
+    universe: Universe,
+    listing: Listing,
+    symbols: Sequence[str],
+    as_of: datetime,
+    now: Callable[[], datetime],
+) -> tuple[datetime, Market, Bars, tuple[Refusal, ...]]:
+    """The time by which the market was read, what was read, its completed and sound bars, and the gaps.
 
     `now` moves on while the cycle reads: a quote may well be younger than the cycle.
     """
-    timeframe, signals = world.settings.crypto_timeframe, world.settings.limits.signals
-    start = as_of - max(timeframe.length * (signals.lookback_bars + 1), VOLUME_HISTORY)
+    timeframe, signals = universe.timeframe, world.settings.limits.signals
+    look_back = timeframe.length * (signals.lookback_bars + 1)
+    start = as_of - max(look_back * (SESSION_DAYS if universe.follows_sessions else 1), VOLUME_HISTORY)
     try:
-        market = world.data.market(AssetClass.CRYPTO, symbols, timeframe=timeframe, start=start, end=as_of)
+        market = world.data.market(universe.asset_class, symbols, timeframe=timeframe, start=start, end=as_of)
     except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
         log.warning("market_data_unavailable", error=str(error))
-        return empty_bars(timeframe), {}, tuple(Refusal(symbol, "bars", str(error)) for symbol in symbols)
+        gaps = tuple(Refusal(symbol, "bars", str(error)) for symbol in symbols)
+        return now(), Market(empty_bars(timeframe), ()), empty_bars(timeframe), gaps
     latest = now() + CLOCK_SKEW
-    bars, gaps = completed(market.bars, as_of=as_of, latest=latest, min_bars=signals.min_bars)
-    sound = [quote for quote in market.quotes if 0 < quote.bid <= quote.ask and quote.as_of <= latest]
-    return bars, {quote.symbol: quote for quote in sound}, gaps
+    if universe.has_chains:
+        return latest, market, market.bars, ()
+    if universe.follows_sessions:
+        bars, gaps = completed_sessions(
+            market.bars, listing.sessions, as_of=as_of, latest=latest, min_bars=signals.min_bars
+        )
+    else:
+        bars, gaps = completed(market.bars, as_of=as_of, latest=latest, min_bars=signals.min_bars)
+    return latest, market, bars, gaps

@@ -59,9 +59,10 @@ def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writ
     Unchanged books are not rewritten, so an idle cycle writes two documents.
     """
     cycle = {**held.cycle, "state": "done", "finished_at": now, "report": report}
+    watched = {**held.watched, held.cycle["module"]: held.claimed_at}
     batch = [
         Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
-        Write(LEASE_PATH, _freed(held) | {"has_books": True}, AtVersion(held.lease_version)),
+        Write(LEASE_PATH, _freed(held) | {"has_books": True, "watched": watched}, AtVersion(held.lease_version)),
         *writes,
     ]
     if held.books != books:
@@ -80,7 +81,7 @@ def release(store: Store, held: Claim) -> None:
 def _freed(held: Claim) -> dict[str, Any]:
     """The lease without an owner; its token and the fact that books exist are kept."""
     has_books = held.books_version is not None
-    return lease_document("", held.token, held.cycle, held.claimed_at, has_books=has_books)
+    return lease_document("", held.token, held.cycle, held.claimed_at, has_books=has_books, watched=held.watched)
 
 
 def _books_as_read(held: Claim) -> Absent | AtVersion:

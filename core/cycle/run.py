@@ -13,19 +13,22 @@ import structlog
 from core.control import trip
 from core.cycle import claim as claiming
 from core.cycle import progress
+from core.cycle import universe as listings
+from core.cycle.alarms import exit_alarms
 from core.cycle.evidence import save_evidence
-from core.cycle.look import BrokerFacts, broker_facts, market_facts
+from core.cycle.look import BrokerFacts, activities_since, broker_facts, market_facts
 from core.cycle.receipt import receipt
-from core.cycle.records import abandoned, documents, planned, with_records, with_rejections
-from core.cycle.universe import universe
+from core.cycle.records import abandoned, documents, planned, to_cancel, with_records, with_rejections
 from core.cycle.world import CycleRequest, World
 from core.decide import decide, without_entries
 from core.errors import Conflict, StoreUnavailable, Unsure
 from core.execution.executor import act, cancel
+from core.execution.follow import fees_are_due, fills_are_due
 from core.execution.opening import opened_books
-from core.execution.settle import Settlement, needs_activities, settle
+from core.execution.settle import Settlement, settle
 from core.model.judgement import Decision, ModeState, Snapshot
-from core.model.orders import Account, Order
+from core.model.market import Clock
+from core.model.orders import Account, Activities, Order
 from core.model.trades import Books, OrderRecord
 from core.modules import MODULES
 from core.ports import Write
@@ -48,11 +51,12 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         done = claiming.finished(stored)
         if done is not None:
             return done.answer(request.cycle_id)
-        as_of = world.broker.clock().at
+        clock = world.broker.clock()
+        as_of = clock.at
         now = _running_clock(world, as_of)
         account = world.broker.account()
         if request.dry_run or not world.settings.execution_enabled:
-            return _dry_run(world, request, stored, account, as_of, now)
+            return _dry_run(world, request, stored, account, clock, now)
         held = claiming.claim(
             world.store,
             stored,
@@ -66,7 +70,7 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         return held.answer(request.cycle_id)
     with ExitStack() as unfinished:
         unfinished.callback(_release, world, held)
-        report = _claimed_cycle(world, request, stored, held, as_of, now)
+        report = _claimed_cycle(world, request, stored, held, clock, now)
         unfinished.pop_all()
     return report
 
@@ -86,11 +90,12 @@ def _claimed_cycle(
     request: CycleRequest,
     stored: claiming.Stored,
     held: claiming.Claim,
-    as_of: datetime,
+    clock: Clock,
     now: Now,
 ) -> dict[str, Any]:
     """Settle the past, decide and store the plan unless one is stored, act, settle the present, answer."""
-    facts, past = _settle_past(world, held.account, held.books, held.mode, as_of)
+    facts, past = _settle_past(world, held.account, held.books, held.mode, clock)
+    as_of = clock.at
     books, lost = abandoned(past.books, request.cycle_id, as_of)
     if held.resumed:
         plan = Planned(held, books, None, [])
@@ -99,7 +104,7 @@ def _claimed_cycle(
     with world.timed("act"):
         records = _act(world, request, plan.held, facts, plan.books, now)
     with world.timed("settle"):
-        present = _settle_present(world, with_records(plan.books, records), records, as_of)
+        present = _settle_present(world, with_records(plan.books, records), facts, records)
     with world.timed("finish"):
         report = _answer(world, request, plan, facts, (past, present), (*lost, *records), now)
     log.info("cycle_done", cycle_id=request.cycle_id, orders=len(records), equity_usd=str(held.account.equity_usd))
@@ -118,18 +123,20 @@ def _decide_and_plan(
     """Look at the market, decide, and store what was decided before any of it is done; no plan for an idle cycle."""
     as_of, books = facts.as_of, past.books
     with world.timed("look"):
-        is_busy = facts.activities is not None
-        assets, writes = universe(world, stored.universe, held.account.account_id, as_of, is_busy=is_busy)
-        snapshot = market_facts(world, request, facts, books, held.mode, assets, now)
+        listing, writes = _listing(world, request, stored, facts)
+        snapshot, has_read_history = market_facts(world, request, facts, books, held.mode, listing, now)
     with world.timed("decide"):
-        decision = decide(snapshot, MODULES[request.module])
+        decision = _decision(facts, snapshot, request)
     if decision.breaker is not None:
         _trip(world, decision.breaker, held)
     if not decision.intents and not decision.cancel_order_ids:
+        with world.timed("look"):
+            if not writes and not has_read_history:
+                writes = _refreshed(world, request, facts, books, listing)
         return Planned(held, books, decision, writes)
     with world.timed("plan"):
         decision, blob = _with_evidence(world, decision, snapshot)
-        records = planned(decision, request.cycle_id, as_of)
+        records = (*planned(decision, request.cycle_id, as_of), *to_cancel(decision, books, as_of))
         books = replace(with_records(books, records), unfinished_cycle_id=request.cycle_id)
         changed = documents((past,), records, held, as_of)
         held = progress.save_plan(world.store, held, decision, blob, books, changed)
@@ -151,10 +158,42 @@ def _answer(
     books = replace(present.books, unfinished_cycle_id=None)
     books = with_rejections(books, (*past.orders, *records, *present.orders), facts.as_of)
     mode = breaker or held.mode
+    alarms = exit_alarms(facts, mode, request.module, held.watched)
+    for alarm in alarms:
+        log.error("exit_missing", alarm=alarm)
     report = receipt(world.settings, request, facts, mode, plan.decision, settlements, records, books)
+    report["alarms"] = list(alarms)
     changed = documents(settlements, records, held, facts.as_of)
     progress.finish(world.store, held, report, books, [*plan.writes, *changed], now())
     return report
+
+
+def _listing(
+    world: World, request: CycleRequest, stored: claiming.Stored, facts: BrokerFacts
+) -> tuple[listings.Listing, list[Write]]:
+    """The assets and sessions to trade by: what is kept, or what the broker says now and the write that keeps it."""
+    universe = MODULES[request.module].universe(world.settings)
+    kept = listings.kept(stored.universe, universe, facts.as_of)
+    if kept is not None:
+        return kept, []
+    return listings.read(world, request.module, universe, facts.account.account_id, facts.as_of)
+
+
+def _refreshed(
+    world: World, request: CycleRequest, facts: BrokerFacts, books: Books, listing: listings.Listing
+) -> list[Write]:
+    """The day's reading of assets and sessions, left to a cycle with no orders to send and no fills or fees to book."""
+    is_busy = facts.activities is not None or fees_are_due(books, facts.as_of)
+    if is_busy or listing.day == facts.as_of.date():
+        return []
+    universe = MODULES[request.module].universe(world.settings)
+    return listings.read(world, request.module, universe, facts.account.account_id, facts.as_of)[1]
+
+
+def _decision(facts: BrokerFacts, snapshot: Snapshot, request: CycleRequest) -> Decision:
+    """What is decided; nothing is bought while fills that the books lack cannot be read."""
+    decision = decide(snapshot, MODULES[request.module])
+    return without_entries(decision, "activities", facts.unread) if facts.unread else decision
 
 
 def _trip(world: World, breaker: ModeState, held: claiming.Claim) -> None:
@@ -174,11 +213,12 @@ def _with_evidence(world: World, decision: Decision, snapshot: Snapshot) -> tupl
 
 
 def _settle_past(
-    world: World, account: Account, books: Books | None, mode: ModeState, as_of: datetime
+    world: World, account: Account, books: Books | None, mode: ModeState, clock: Clock
 ) -> tuple[BrokerFacts, Settlement]:
     """What the broker says now, and the books brought up to it; an account met for the first time gets new books."""
     with world.timed("look"):
-        facts = broker_facts(world, as_of, account, books)
+        facts = broker_facts(world, clock, account, books)
+    as_of = clock.at
     with world.timed("settle"):
         current = books or opened_books(account, facts.positions, as_of, asset_classes=TRADED_CLASSES)
         past = settle(current, facts.orders, facts.activities, as_of=as_of, costs=world.settings.limits.costs)
@@ -203,30 +243,35 @@ def _act(
         resumed=held.resumed,
         guard=guard,
         now=now,
+        wait=world.wait,
     )
 
 
-def _settle_present(world: World, books: Books, records: tuple[OrderRecord, ...], as_of: datetime) -> Settlement:
-    """Book what filled at once; what fills later belongs to the next run. It waits no longer than configured."""
+def _settle_present(world: World, books: Books, facts: BrokerFacts, records: tuple[OrderRecord, ...]) -> Settlement:
+    """Book what filled at once, and in a quiet cycle the fees of past days. What fills later belongs to the next run;
+    it waits no longer than configured."""
+    as_of = facts.as_of
     orders: tuple[Order, ...] = ()
     if world.settings.settle_wait_s > 0 and any(not record.status.is_terminal for record in records):
         world.wait(world.settings.settle_wait_s)
         orders = world.broker.orders(since=as_of)
-    activities = None
-    if needs_activities(books, orders, as_of):
-        activities = world.broker.activities(since=books.seen_since)
-    return settle(books, orders, activities, as_of=as_of, costs=world.settings.limits.costs)
+    activities: Activities | str | None = None
+    if fills_are_due(books, orders) or (not records and fees_are_due(books, as_of)):
+        activities = activities_since(world, books.seen_since)
+    read = None if isinstance(activities, str) else activities
+    return settle(books, orders, read, as_of=as_of, costs=world.settings.limits.costs)
 
 
 def _dry_run(
-    world: World, request: CycleRequest, stored: claiming.Stored, account: Account, as_of: datetime, now: Now
+    world: World, request: CycleRequest, stored: claiming.Stored, account: Account, clock: Clock, now: Now
 ) -> dict[str, Any]:
     """Look and decide as always, send and store nothing."""
+    as_of = clock.at
     books, mode = claiming.books_and_mode(stored, account, as_of)
-    facts, past = _settle_past(world, account, books, mode, as_of)
-    assets, _ = universe(world, stored.universe, account.account_id, as_of, is_busy=False)
-    snapshot = market_facts(world, request, facts, past.books, mode, assets, now)
-    decision = decide(snapshot, MODULES[request.module])
+    facts, past = _settle_past(world, account, books, mode, clock)
+    listing, _ = _listing(world, request, stored, facts)
+    snapshot, _ = market_facts(world, request, facts, past.books, mode, listing, now)
+    decision = _decision(facts, snapshot, request)
     plan = planned(decision, request.cycle_id, as_of)
     report = receipt(world.settings, request, facts, mode, decision, (past,), plan, past.books)
     return {**report, "outcome": "dry_run"}

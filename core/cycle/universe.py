@@ -1,51 +1,84 @@
-"""Which assets may be traded today, by the broker's own list, read once a day and kept in the store."""
+"""Which assets may be traded, and when, by the broker's own lists: read once a day and kept in the store."""
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
 
 import structlog
 
-from core.cycle.claim import UNIVERSE_PATH
 from core.cycle.world import World
 from core.documents import document, value_of
 from core.errors import BadFacts, BrokerRefused, BrokerUnavailable
-from core.model.market import Asset, AssetClass
+from core.model.market import Asset, TradingSession
+from core.modules.module import Universe
 from core.ports import Document, Write
 
 log = structlog.get_logger()
 
 MOST_DAYS_KEPT = 3
+CALENDAR_BEHIND = timedelta(days=200)
+"""Enough sessions to know which daily bars of the look-back must exist."""
+CALENDAR_AHEAD = timedelta(days=10)
 
 
-def universe(
-    world: World, stored: Document | None, account_id: str, as_of: datetime, *, is_busy: bool
-) -> tuple[tuple[Asset, ...], list[Write]]:
-    """The broker's assets of our configured symbols, and the write that keeps a list that was just read.
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """The broker's assets of a module's symbols and its calendar around the day they were read; both may be empty."""
 
-    A cycle that already reads more than usual (`is_busy`) leaves the day's reading to a later one, for three days at
-    most. Without an answer an older list serves as long; without any nothing is bought, and exits go on.
-    """
-    wanted = list(world.settings.crypto_symbols)
-    kept, age_days = _kept(stored, wanted, as_of)
-    if kept is not None and age_days <= (MOST_DAYS_KEPT if is_busy else 0):
-        return kept, []
+    assets: tuple[Asset, ...]
+    sessions: tuple[TradingSession, ...]
+    day: date
+
+
+def path_of(module: str) -> str:
+    return f"universe/{module}"
+
+
+def kept(stored: Document | None, universe: Universe, as_of: datetime) -> Listing | None:
+    """The stored lists, if they are of the same symbols, can be read, and are at most three days old."""
+    if stored is None or stored.data.get("wanted") != list(universe.symbols):
+        return None
     try:
-        assets = world.broker.assets(AssetClass.CRYPTO, wanted)
-    except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
-        log.warning("assets_unavailable", error=str(error), kept_from_days_ago=age_days)
-        return (kept if kept is not None and age_days <= MOST_DAYS_KEPT else ()), []
-    fields = {"day": as_of.date(), "read_at": as_of, "wanted": wanted, "assets": assets}
-    return assets, [Write(UNIVERSE_PATH, document(fields, account_id=account_id))]
-
-
-def _kept(stored: Document | None, wanted: list[str], as_of: datetime) -> tuple[tuple[Asset, ...] | None, int]:
-    """The stored list and its age in days, if it is of the same symbols and can be read; it is only a copy."""
-    if stored is None or stored.data.get("wanted") != wanted:
-        return None, 0
-    try:
-        day = value_of(date, stored.data.get("day"), UNIVERSE_PATH)
-        return value_of(tuple[Asset, ...], stored.data.get("assets"), UNIVERSE_PATH), (as_of.date() - day).days
+        listing = Listing(
+            assets=value_of(tuple[Asset, ...], stored.data.get("assets"), stored.path),
+            sessions=value_of(tuple[TradingSession, ...], stored.data.get("sessions"), stored.path),
+            day=value_of(date, stored.data.get("day"), stored.path),
+        )
     except BadFacts as error:
-        log.warning("stored_assets_unreadable", error=str(error))
-        return None, 0
+        log.warning("stored_universe_unreadable", error=str(error))
+        return None
+    return listing if (as_of.date() - listing.day).days <= MOST_DAYS_KEPT else None
+
+
+def read(
+    world: World, module: str, universe: Universe, account_id: str, as_of: datetime
+) -> tuple[Listing, list[Write]]:
+    """The broker's lists of today and the write that keeps them. Without an answer nothing is bought; exits go on.
+
+    A list that came is used in this cycle, even where the other did not and neither is kept.
+    """
+    today = as_of.date()
+    assets: tuple[Asset, ...] | None = None
+    sessions: tuple[TradingSession, ...] | None = None
+    try:
+        assets = world.broker.assets(universe.asset_class, universe.symbols)
+    except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
+        log.warning("assets_unavailable", error=str(error))
+    try:
+        sessions = ()
+        if universe.follows_sessions:
+            sessions = world.broker.sessions(today - CALENDAR_BEHIND, today + CALENDAR_AHEAD)
+    except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
+        sessions = None
+        log.warning("sessions_unavailable", error=str(error))
+    if assets is None or sessions is None:
+        return Listing(assets or (), sessions or (), today), []
+    fields = {
+        "day": today,
+        "read_at": as_of,
+        "wanted": list(universe.symbols),
+        "assets": assets,
+        "sessions": sessions,
+    }
+    return Listing(assets, sessions, today), [Write(path_of(module), document(fields, account_id=account_id))]

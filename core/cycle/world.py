@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from core.ports import Blobs, Broker, MarketData, Store
+from core.ports import Blobs, Broker, MarketData, OptionData, Store
 from core.settings import Settings
 
 
@@ -27,6 +27,7 @@ class World:
     blobs: Blobs
     broker: Broker
     data: MarketData
+    options: OptionData
     settings: Settings
     owner: str
     elapsed_s: Callable[[], float]

@@ -16,9 +16,10 @@ def deliver(environ: Mapping[str, str], cycle_id: str, fault: Fault | None = Non
     """One delivery on a cold instance; the outcome, or what the caller of the function would learn."""
     instance = Instance(load(environ))
     world = instance.world()
+    module = cycle_id.partition("_")[0]
     try:
         return str(
-            run_cycle(world if fault is None else harmed(world, fault), CycleRequest(cycle_id, "crypto"))["outcome"]
+            run_cycle(world if fault is None else harmed(world, fault), CycleRequest(cycle_id, module))["outcome"]
         )
     except Killed:
         return "killed"

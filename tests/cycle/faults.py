@@ -13,6 +13,7 @@ from core.errors import BrokerUnavailable, StoreUnavailable
 ERRORS = {
     "broker": BrokerUnavailable,
     "data": BrokerUnavailable,
+    "options": BrokerUnavailable,
     "store": StoreUnavailable,
     "blobs": StoreUnavailable,
 }
@@ -71,6 +72,19 @@ class Fault:
             return answer
 
         return call
+
+
+WRITES = frozenset({"broker.submit", "broker.cancel", "store.commit", "blobs.put"})
+
+
+def differs(harm: Harm, at: int, call: str) -> bool:
+    """Whether this harm at call number `at` leaves another world behind than the harms before it in `Harm`.
+
+    Dying before a call is dying after the one before it; a read changes nothing, whether it arrived or not.
+    """
+    if harm is Harm.CRASH_BEFORE:
+        return at == 0
+    return harm is not Harm.REQUEST_LOST or call in WRITES
 
 
 class FaultyPort:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +20,7 @@ from core.model.trades import Books
 from core.state.sqlite import SqliteStore
 from tests.cycle.delivery import deliver
 from venue.exchange import Exchange
+from venue.orders import OPEN_STATUSES
 from venue.persistence import Journal
 from venue.recording import Recording
 from venue.serve import serving
@@ -52,27 +54,57 @@ class Stand:
         assert stored is not None
         return parsed(Books, stored)
 
+    def live(self, module: str, at: datetime) -> None:
+        """Deliver one sound cycle at this moment."""
+        self.advance_to(at)
+        assert deliver(self.environ, f"{module}_cycle-{at:%Y-%m-%dT%H:%M:%SZ}") == "done"
+
     def live_days(self, start: datetime, days: int) -> None:
-        """Deliver one sound cycle a day, beginning a day after `start`."""
+        """Deliver one sound crypto cycle a day, beginning a day after `start`."""
         for day in range(1, days + 1):
-            at = start + timedelta(days=day)
-            self.advance_to(at)
-            assert deliver(self.environ, f"crypto_cycle-{at:%Y-%m-%dT%H:%M:%SZ}") == "done"
+            self.live("crypto", start + timedelta(days=day))
+
+    def trade_by_hand(self, symbol: str, side: str, quantity: str) -> None:
+        """A person's market order, good for the day."""
+        order = {"symbol": symbol, "side": side, "qty": quantity, "type": "market", "time_in_force": "day"}
+        keys = {"APCA-API-KEY-ID": "hand", "APCA-API-SECRET-KEY": "hand"}
+        requests.post(f"{self.url}/v2/orders", json=order, headers=keys, timeout=10).raise_for_status()
 
     def orders_sent_after(self, at: datetime, within: timedelta) -> Counter[tuple[str, str]]:
-        """How many orders of each (symbol, side) reached the venue in the time from `at`."""
+        """How many orders of each (symbol, side) reached the venue in the time from `at`.
+
+        A bracket or OCO is one order; one of several contracts is (underlying, "open" or "close").
+        """
         sent = Counter[tuple[str, str]]()
-        for order in self.ledger()["orders"]:
-            if at <= datetime.fromisoformat(order["submitted_at"]) < at + within:
-                sent[order["symbol"], order["side"]] += 1
+        orders = self.ledger()["orders"]
+        first_legs = {order["parent_id"]: order for order in reversed(orders)}
+        for order in orders:
+            if order["parent_id"] is None and at <= datetime.fromisoformat(order["submitted_at"]) < at + within:
+                leg = first_legs.get(order["order_id"], order)
+                is_multi_leg = order["order_class"] == "mleg"
+                sent[_contracts_of(leg) if is_multi_leg else (order["symbol"], order["side"])] += 1
         return sent
+
+    def unprotected(self) -> list[str]:
+        """Stocks whose whole shares are not covered by exactly one open stop at the venue."""
+        ledger = self.ledger()
+        open_stops = Counter[str]()
+        for order in ledger["orders"]:
+            if order["order_type"] == "stop" and order["status"] in OPEN_STATUSES:
+                open_stops[order["symbol"]] += Decimal(order["qty"]) - Decimal(order["filled_qty"])  # type: ignore[assignment]
+        held = {each["symbol"]: Decimal(each["qty"]) for each in ledger["positions"] if each["symbol"].isalpha()}
+        return [
+            f"{symbol}: {held.get(symbol, 0)} held, stops for {open_stops[symbol]}"
+            for symbol in sorted({*held, *open_stops})
+            if held.get(symbol, Decimal(0)) // 1 != open_stops[symbol]
+        ]
 
     def differences(self, books: Books | None = None) -> list[str]:
         """Where books and the venue's ledger differ by a cent or a billionth of a coin; empty when they agree."""
         ledger, books = self.ledger(), books or self.books()
         held = Counter[str]()
         for trade in books.open_trades:
-            held[trade.symbol] += trade.open_quantity  # type: ignore[assignment]
+            held[trade.symbol] += trade.position_quantity  # type: ignore[assignment]
         pairs = {
             "cash": (books.cash_usd, Decimal(ledger["cash_usd"]), HALF_CENT),
             "realised": (
@@ -97,15 +129,20 @@ class Stand:
 
 @contextmanager
 def standing(
-    recording: Recording, start: datetime, folder: Path, *, copied_from: Path | None = None
+    recording: Recording,
+    start: datetime,
+    folder: Path,
+    *,
+    copied_from: Path | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Stand]:
     """A stand in `folder`, new or as another one left it."""
     folder.mkdir(parents=True, exist_ok=True)
     if copied_from is not None:
         shutil.copytree(copied_from, folder, dirs_exist_ok=True)
     exchange = Exchange(recording, start=start, rate_limit=0, journal=Journal(str(folder / "venue.db")))
-    with serving(exchange) as url:
-        environ = {
+    with _left_to_stop(serving(exchange)) as url:
+        full = {
             "ALPACA_PAPER_API_KEY": "venue-key",
             "ALPACA_PAPER_SECRET_KEY": "venue-secret",
             "ALPACA_BASE_URL": url,
@@ -114,5 +151,20 @@ def standing(
             "CRONFOLIO_BLOBS": f"file://{folder / 'blobs'}",
             "CRYPTO_SYMBOLS": "BTC/USD,ETH/USD",
             "SETTLE_WAIT_S": "0",
+            **(environ or {}),
         }
-        yield Stand(url, folder, environ)
+        yield Stand(url, folder, full)
+
+
+@contextmanager
+def _left_to_stop(running: AbstractContextManager[str]) -> Iterator[str]:
+    """A server whose end, a fifth of a second of waiting, nobody waits for."""
+    try:
+        yield running.__enter__()
+    finally:
+        threading.Thread(target=running.__exit__, args=(None, None, None)).start()
+
+
+def _contracts_of(leg: Mapping[str, Any]) -> tuple[str, str]:
+    """The underlying of an order of several contracts, and whether it opens or closes them."""
+    return leg["symbol"][:-15], leg["position_intent"].rpartition("_")[2]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 import requests
@@ -14,9 +16,10 @@ from core.cycle.adopt import adopt
 from core.errors import BadRequest
 from core.model.judgement import Mode
 from core.settings import load
-from tests.cycle.conftest import NewStand
+from tests.cycle.conftest import NewStand, Stages
 from tests.cycle.delivery import deliver
 from tests.cycle.market import EXIT_OF_BTC
+from tests.cycle.scenes import STOCKS
 from tests.cycle.stand import Stand
 
 DAY = timedelta(days=1)
@@ -69,3 +72,28 @@ def test_nothing_is_adopted_while_an_order_is_on_its_way(crowded: NewStand) -> N
 def test_adopting_needs_a_reason(crowded: NewStand) -> None:
     with crowded() as stand, pytest.raises(BadRequest, match="reason"):
         adopt(Instance(load(stand.environ)).world(), reason=" ", by="anna")
+
+
+def test_resting_brackets_outlive_the_adoption_and_close_what_was_adopted(stages: Stages, tmp_path: Path) -> None:
+    """I-09, I-38: brackets rest for weeks; were they in its way, a person could never end a drift."""
+    with replace(stages(STOCKS), folder=tmp_path).stand() as stand:
+        stand.live("stocks", STOCKS.at)
+        stand.trade_by_hand("GOOGL", "buy", "7")
+        for minutes in (5, 10):
+            stand.live("stocks", STOCKS.at + timedelta(minutes=minutes))
+        before = stand.books()
+
+        after = adopt(Instance(load(stand.environ)).world(), reason="bought seven GOOGL", by="anna")
+
+        held = {position["symbol"]: Decimal(position["qty"]) for position in stand.ledger()["positions"]}
+        assert {trade.symbol: trade.position_quantity for trade in after.open_trades} == held
+        assert {each.client_order_id for each in after.unsettled} == {each.client_order_id for each in before.unsettled}
+        assert after.unsettled
+        for hours in (1, 24):
+            stand.live("stocks", STOCKS.at + timedelta(hours=hours))
+        assert stand.differences() == []
+        # A hundred shares by hand make activities due: what filled before the adoption is read again and not booked.
+        stand.trade_by_hand("TSLA", "buy", "100")
+        stand.live("stocks", STOCKS.at + timedelta(hours=25))
+        booked = [each.position_quantity for each in stand.books().open_trades if each.symbol == "NVDA"]
+        assert booked == [held["NVDA"]]

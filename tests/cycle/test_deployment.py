@@ -34,13 +34,13 @@ def manifest() -> dict[str, Any]:
 
 def test_every_function_is_private_bounded_and_alone(manifest: dict[str, Any]) -> None:
     """I-53, I-65: importing needs no world; the platform refuses strangers and runs one at a time."""
-    assert list(manifest["endpoints"]) == ["crypto_cycle"]
-    function = manifest["endpoints"]["crypto_cycle"]
+    assert sorted(manifest["endpoints"]) == ["crypto_cycle", "options_cycle", "stocks_cycle"]
 
-    assert function["httpsTrigger"] == {"invoker": ["private"]}
-    assert (function["concurrency"], function["maxInstances"]) == (1, 1)
-    assert function["timeoutSeconds"] < LEASE_LENGTH.total_seconds()
-    assert {secret["key"] for secret in function["secretEnvironmentVariables"]} == {
-        "ALPACA_PAPER_API_KEY",
-        "ALPACA_PAPER_SECRET_KEY",
-    }
+    for function in manifest["endpoints"].values():
+        assert function["httpsTrigger"] == {"invoker": ["private"]}
+        assert (function["concurrency"], function["maxInstances"]) == (1, 1)
+        assert function["timeoutSeconds"] < LEASE_LENGTH.total_seconds()
+        assert {secret["key"] for secret in function["secretEnvironmentVariables"]} == {
+            "ALPACA_PAPER_API_KEY",
+            "ALPACA_PAPER_SECRET_KEY",
+        }

@@ -109,7 +109,8 @@ def test_the_receipt_says_what_was_seen_refused_and_done(stand: Stand, functions
     assert by_symbol["BTC/USD"]["done"][0].startswith("sell 0.")
     assert "stop" in by_symbol["BTC/USD"]["done"][0]
     assert by_symbol["ETH/USD"]["done"][0].startswith("buy ")
-    assert by_symbol["BTC/USD"]["refused"] == [{"rule": "held", "reason": "already held; positions are not added to"}]
+    held = {"rule": "held", "reason": "already held; positions are not added to", "strategy": ""}
+    assert by_symbol["BTC/USD"]["refused"] == [held]
     assert by_symbol["ETH/USD"]["seen"]["bid"] < by_symbol["ETH/USD"]["seen"]["ask"]
     assert [fill["symbol"] for fill in receipt["fills"]] == ["BTC/USD"]
 

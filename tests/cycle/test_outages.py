@@ -71,8 +71,22 @@ def test_a_list_of_assets_that_stays_away_stops_no_exit(crowded: NewStand) -> No
         assert "universe" in refused["ETH/USD"]
 
 
+def test_activities_that_stay_away_stop_no_exit_and_nothing_is_bought(crowded: NewStand) -> None:
+    """I-40: yesterday's fills wait to be booked; the next cycle that can read them does, once."""
+    with crowded() as stand:
+        world = Instance(load(stand.environ)).world()
+
+        report = run_cycle(replace(world, broker=Down(world.broker, BrokerUnavailable, "activities")), CYCLE)
+
+        refused = {entry["symbol"]: {refusal["rule"] for refusal in entry["refused"]} for entry in report["symbols"]}
+        assert stand.orders_sent_after(EXIT_OF_BTC, timedelta(hours=1)) == {("BTC/USD", "sell"): 1}
+        assert refused["ETH/USD"] & {"activities", "position_drift"}
+        stand.live_days(EXIT_OF_BTC, 2)
+        assert stand.differences() == []
+
+
 def forget_assets(world: World) -> None:
-    world.store.commit([Write("universe/current", {"schema_version": 1, "wanted": [], "assets": "unreadable"})])
+    world.store.commit([Write("universe/crypto", {"schema_version": 1, "wanted": [], "assets": "unreadable"})])
 
 
 def test_lost_books_begin_anew_without_buying(crowded: NewStand) -> None:
