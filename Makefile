@@ -20,7 +20,7 @@ $(VENV)/.installed: requirements.lock requirements.txt requirements-dev.txt pypr
 
 install: $(VENV)/.installed  ## create .venv with the locked versions
 
-demo: install  ## trade 2018-06 to 2019-12 on recorded data, print the report (no keys needed)
+demo: install  ## trade recorded prices and option chains, print the report (no keys needed)
 	$(BIN)/cronfolio demo
 
 run: install  ## the same against Alpaca paper trading (needs ALPACA_PAPER_API_KEY, ALPACA_PAPER_SECRET_KEY)

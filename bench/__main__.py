@@ -11,7 +11,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from bench import bars, cold_start, cycles, store
+from bench import bars, chains, cold_start, cycles, decisions, store, warm
 from bench.figures import Figure
 
 PARTS: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
@@ -19,6 +19,9 @@ PARTS: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
     ("state of an idle cycle", store.measure),
     ("cold start", cold_start.measure),
     ("bars from the wire", bars.measure),
+    ("bars of a cold and a warm instance", warm.measure),
+    ("chains from the wire", chains.measure),
+    ("judgement", decisions.measure),
 )
 
 

@@ -12,7 +12,8 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from bench.figures import Figure, at_most
-from bench.stand import crypto_daily, environment, recording
+from bench.recorded import crypto_daily
+from bench.stand import environment, recording
 from venue.exchange import Exchange
 from venue.serve import serving
 
@@ -46,7 +47,7 @@ def _environ(url: str, folder: Path) -> dict[str, str]:
     """The children's environment; compiled modules are kept, as a deployed image has them."""
     kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     firebase = {"GCLOUD_PROJECT": "demo-bench", "FIREBASE_CONFIG": '{"projectId": "demo-bench"}'}
-    return kept | environment(url, folder, "BTC/USD,ETH/USD,LTC/USD") | firebase
+    return kept | environment(url, folder) | firebase
 
 
 def _seconds(code: str, environ: dict[str, str]) -> float:

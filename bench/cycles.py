@@ -2,111 +2,137 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
-
-import pyarrow.parquet as parquet
 
 from bench.figures import Figure, at_most
-from bench.stand import Stand, crypto_daily, recording, standing
-from core.cycle.run import run_cycle
-from core.cycle.world import CycleRequest
+from bench.recorded import (
+    FIFTY_COINS,
+    RENAMED,
+    STAND_IN,
+    STOCKS,
+    all_stocks,
+    all_underlyings,
+    crypto_daily,
+    fifty_coins,
+)
+from bench.stand import Cycle, Stand, recording, standing, timing
+from core.model.universe import UNDERLYINGS
 
-START = datetime(2018, 10, 1, tzinfo=UTC)
-DAYS = 120
-FIVE_MINUTES = timedelta(minutes=5)
-STAGES = ("claim", "look", "settle", "decide", "plan", "act", "finish")
-MANY_SYMBOLS = 50
+CRYPTO_START = datetime(2018, 10, 1, tzinfo=UTC)
+CRYPTO_DAYS = 120
+STOCKS_START = datetime(2018, 7, 2, 13, 45, tzinfo=UTC)
+"""A quarter of an hour into the session, when the recorded open is still a young price."""
+
+STOCKS_DAYS = 90
+OPTIONS_START = datetime(2025, 6, 16, 14, tzinfo=UTC)
+OPTIONS_CASH_USD = Decimal(500_000)
+CHAINS_AT = {
+    date(2025, 6, 16): "20:00",
+    date(2025, 6, 17): "19:30",
+    date(2025, 6, 26): "18:01",
+    date(2025, 7, 2): "17:47",
+    date(2025, 7, 7): "19:12",
+    date(2025, 7, 8): "19:28",
+    date(2025, 7, 9): "19:11",
+}
+"""When the recorded chains of the underlyings had been taken; they are old twenty minutes later.
+
+The first day warms up."""
+
+FIVE_MINUTES, QUARTER = timedelta(minutes=5), timedelta(minutes=15)
 
 
 def measure() -> list[Figure]:
-    """Idle and trading cycles apart; calls for three symbols and for fifty."""
-    folder = crypto_daily()
-    with standing(recording(folder), START) as stand:
-        idle, trading = _four_months(stand)
-    figures = [_timing("warm idle cycle", idle), _timing("warm cycle that sends orders", trading)]
-    figures.append(at_most(f"broker calls of an idle cycle (most of {len(idle)})", max(map(_calls, idle)), 6))
-    besides = max(_calls(cycle) - cycle["orders"] for cycle in trading)
-    figures.append(
-        at_most(f"broker calls of an ordering cycle besides its orders (most of {len(trading)})", besides, 6)
-    )
-    with_orders = [_calls(cycle) for cycle in trading]
-    shown = f"{max(with_orders)} (median {median(with_orders):g}; each order is one call)"
-    figures.append(Figure("broker calls of an ordering cycle with its orders (most)", shown))
+    """Idle and trading cycles apart, for few symbols and for many, of each module."""
+    return [*_crypto(), *_fifty_coins(), *_stocks(), *_options()]
+
+
+def _crypto() -> list[Figure]:
+    with standing(recording(crypto_daily()), CRYPTO_START) as stand:
+        idle, trading = _played(stand, "crypto", _three_a_day(CRYPTO_START, CRYPTO_DAYS))
+    times = [timing("warm idle cycle", idle), timing("warm cycle that sends orders", trading)]
+    return [*times, *_calls("crypto cycle", idle, trading, most=6)]
+
+
+def _fifty_coins() -> list[Figure]:
     with TemporaryDirectory() as scratch:
-        recorded = recording(_fifty_symbols(folder, Path(scratch)))
-        symbols = ",".join(sorted(recorded.series))
-        with standing(recorded, START, symbols=symbols) as stand:
-            many, _ = _four_months(stand, days=20)
-    name = f"broker calls of an idle cycle over {MANY_SYMBOLS} symbols (most of {len(many)})"
-    figures.append(at_most(name, max(map(_calls, many)), 6))
-    return [*figures, _timing(f"warm idle cycle over {MANY_SYMBOLS} symbols", many)]
+        recorded = recording(fifty_coins(Path(scratch)))
+    with standing(recorded, CRYPTO_START, CRYPTO_SYMBOLS=",".join(FIFTY_COINS)) as stand:
+        idle, trading = _played(stand, "crypto", _three_a_day(CRYPTO_START, 20))
+    name = f"crypto cycle over {len(FIFTY_COINS)} coins"
+    return [*_calls(name, idle, trading, most=6), timing(f"warm idle {name}", idle)]
 
 
-def _four_months(stand: Stand, days: int = DAYS) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Three cycles a day: at the new bar, and five and ten minutes later. Returns those without and with orders.
+def _stocks() -> list[Figure]:
+    with TemporaryDirectory() as scratch:
+        recorded = recording(all_stocks(Path(scratch)))
+    with standing(recorded, STOCKS_START, STOCK_SYMBOLS=",".join(STOCKS), MARKET_TIER="4") as stand:
+        idle, trading = _played(stand, "stocks", _three_a_day(STOCKS_START, STOCKS_DAYS))
+    name = f"stocks cycle with {len(STOCKS)} symbols"
+    return [*_calls(name, idle, trading, most=7), timing(f"warm idle {name}", idle)]
 
-    The first days warm the instance up and are left out. The cycle at midnight reads the new daily bar and the day's
-    assets as well; it is counted with the others.
+
+def _options() -> list[Figure]:
+    with TemporaryDirectory() as scratch:
+        recorded = recording(all_underlyings(Path(scratch)))
+    with standing(recorded, OPTIONS_START, cash_usd=OPTIONS_CASH_USD) as stand:
+        idle, trading = _played(stand, "options", _quarters(), warm_up_days=1)
+    name = f"options cycle with {len(UNDERLYINGS)} underlyings ({RENAMED}: the chains of {STAND_IN})"
+    return [*_calls(name, idle, trading, most=12), timing(f"warm idle options cycle with {len(UNDERLYINGS)}", idle)]
+
+
+def _calls(name: str, idle: list[Cycle], trading: list[Cycle], *, most: int) -> list[Figure]:
+    """The most requests of an idle cycle, and of an ordering one besides orders and cancels, one request each."""
+    if not idle or not trading:
+        raise ValueError(f"{len(idle)} idle and {len(trading)} ordering cycles of {name}; both kinds must happen")
+    with_orders = [cycle.n_calls for cycle in trading]
+    shown = f"{max(with_orders)} (median {median(with_orders):g}; each order or cancel is one call)"
+    return [
+        at_most(f"broker calls of an idle {name} (most of {len(idle)})", max(cycle.n_calls for cycle in idle), most),
+        at_most(
+            f"broker calls of an ordering {name} besides orders and cancels (most of {len(trading)})",
+            max(cycle.n_reads for cycle in trading),
+            most,
+        ),
+        Figure(f"broker calls of an ordering {name} with them (most)", shown),
+    ]
+
+
+def _played(
+    stand: Stand, module: str, moments: Iterator[datetime], *, warm_up_days: int = 3
+) -> tuple[list[Cycle], list[Cycle]]:
+    """Cycles at these moments: those that sent nothing, and those that sent orders or cancels.
+
+    The first days warm the instance up and are left out. The first cycle of a day reads the new daily bar and the
+    day's assets as well; it is counted with the others.
     """
-    idle: list[dict[str, Any]] = []
-    trading: list[dict[str, Any]] = []
-    for day in range(days):
-        for step in range(3):
-            at = START + timedelta(days=day) + step * FIVE_MINUTES
-            if at > START:
-                stand.advance_to(at)
-            cycle = _cycle(stand, at)
-            if day >= 3:
-                (trading if cycle["orders"] else idle).append(cycle)
+    idle: list[Cycle] = []
+    trading: list[Cycle] = []
+    days: set[date] = set()
+    for at in moments:
+        stand.advance_to(at)
+        cycle = stand.cycle(module, at)
+        days.add(at.date())
+        if len(days) > warm_up_days:
+            (trading if cycle.n_calls > cycle.n_reads else idle).append(cycle)
     return idle, trading
 
 
-def _cycle(stand: Stand, at: datetime) -> dict[str, Any]:
-    world = stand.instance.world()
-    before = _all_calls(stand)
-    started_s = world.elapsed_s()
-    report = run_cycle(world, CycleRequest(f"crypto_cycle-{at:%Y-%m-%dT%H:%M:%SZ}", "crypto"))
-    total_ms = (world.elapsed_s() - started_s) * 1000
-    return {
-        "orders": len(report["orders"]),
-        "calls": _all_calls(stand) - before,
-        "ms": world.timings_ms | {"total": total_ms},
-    }
+def _three_a_day(start: datetime, days: int) -> Iterator[datetime]:
+    """At the same time of each day, and five and ten minutes later."""
+    return (start + timedelta(days=day) + step * FIVE_MINUTES for day in range(days) for step in range(3))
 
 
-def _all_calls(stand: Stand) -> Counter[str]:
-    return stand.instance.broker.calls + stand.instance.alpaca_data.calls
-
-
-def _timing(name: str, cycles: list[dict[str, Any]]) -> Figure:
-    if not cycles:
-        return Figure(name, "none happened")
-    parts = [f"{stage} {median(cycle['ms'].get(stage, 0.0) for cycle in cycles):.1f}" for stage in STAGES]
-    total = median(cycle["ms"]["total"] for cycle in cycles)
-    return Figure(name, f"{total:.1f} ms (median of {len(cycles)}: {', '.join(parts)})")
-
-
-def _calls(cycle: dict[str, Any]) -> int:
-    """Every request of the cycle to the broker, reads and orders alike."""
-    return sum(cycle["calls"].values())
-
-
-def _fifty_symbols(folder: Path, scratch: Path) -> Path:
-    """The three coins' real bars under fifty names: enough to see whether calls grow with the universe."""
-    bars = parquet.read_table(folder / "crypto_1d.parquet").to_pylist()
-    with (scratch / "crypto_1d.csv").open("w", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow(["symbol", "t", "o", "h", "l", "c", "v"])
-        for number in range(MANY_SYMBOLS):
-            source = ("BTC/USD", "ETH/USD", "LTC/USD")[number % 3]
-            name = f"COIN{chr(65 + number // 26)}{chr(65 + number % 26)}/USD"
-            writer.writerows(
-                [name, bar["t"].isoformat(), *(bar[key] for key in "ohlcv")] for bar in bars if bar["symbol"] == source
-            )
-    return scratch
+def _quarters() -> Iterator[datetime]:
+    """Every quarter of an hour of the sessions with recorded chains, and the minute at which these are fresh."""
+    for day, fresh_at in CHAINS_AT.items():
+        first, last = (datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=hour) for hour in (14, 20))
+        hours, minutes = map(int, fresh_at.split(":"))
+        fresh = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=hours, minutes=minutes)
+        quarters = [first + step * QUARTER for step in range(int((last - first) / QUARTER))]
+        yield from sorted({*quarters, fresh})

@@ -7,7 +7,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.figures import Figure, at_most
-from bench.stand import crypto_daily, recording, standing
+from bench.recorded import crypto_daily
+from bench.stand import recording, standing
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest
 from core.state.firestore import FirestoreStore

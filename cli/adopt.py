@@ -28,5 +28,5 @@ def adopt(state: str, reason: str, name: str) -> None:
         books = adopt_positions(instance.world(), reason=reason, by=name)
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
-    held = ", ".join(f"{trade.open_quantity} {trade.symbol}" for trade in books.open_trades) or "no positions"
+    held = ", ".join(f"{trade.position_quantity} {trade.symbol}" for trade in books.open_trades) or "no positions"
     click.echo(f"the books of account {books.account_id} begin anew with ${books.cash_usd:.2f} and {held}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 160
 FEW_DAYS = 7
+DATES_APART = 6
+"""Gaps between the dates below a chart: with more, whole dates run into one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ def equity_chart(run: Performance, paper: Paper = LIGHT) -> bytes:
         shares = [float(value) for _, value in run.invested_days]
         invested.fill_between(own.dates, shares, color=paper.run, linewidth=0, step="post")
         invested.set_ylim(bottom=0)
+        ticks = spread_dates(own.dates[0], own.dates[-1])
+        invested.set_xticks(ticks, [f"{day}" for day in ticks])
         span = f"{run.first_at:%Y-%m-%d} to {run.last_at:%Y-%m-%d}, one point a day, n = {len(run.days)}"
         _dress(
             invested, paper, f"Share of Cronfolio's equity in the market, {span}", PercentFormatter(1, decimals=None)
@@ -75,6 +79,13 @@ def equity_chart(run: Performance, paper: Paper = LIGHT) -> bytes:
         # Without the library's name and version in the file, equal runs give equal pictures.
         figure.savefig(picture, format="png", facecolor=paper.background, metadata={"Software": None})
     return picture.getvalue()
+
+
+def spread_dates(first: date, last: date) -> list[date]:
+    """Both ends and the days that divide the span evenly; every day of a short one."""
+    span = (last - first).days
+    steps = max(1, min(DATES_APART, span))
+    return sorted({first + timedelta(days=round(span * step / steps)) for step in range(steps + 1)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,101 +15,176 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
-from cli.options import Moment, Spacing, cash_option, data_option
+from cli.acts import BARS, OPTIONS, Act, Traded, due_cycles
+from cli.options import Moment, Spacing, cash_option
 from cli.processes import end_children_on_sigterm, functions, venue, venue_settings
 from cli.reconcile import proof, read_ledger
 from cli.recordings.playable import (
-    about_recording,
+    about_recordings,
     described_range,
     played_range,
+    recorded_assets,
     recorded_data,
-    recorded_pairs,
     refuse_outside,
 )
 from cli.report import terminal, write_report
 from cli.report_page import Surroundings, report_page
-from cli.scheduler import Delivery, Scheduler, VenueClock, ticks, virtual_deliveries
+from cli.scheduler import Delivery, Scheduler, VenueClock, virtual_deliveries
 from cli.state import fresh_folder, run_folder, store_named, writable_folder
-from cli.words import money, wide_console
+from cli.words import count, money, wide_console
 from core.control import MODE_PATH, set_mode
 from core.documents import parsed
 from core.errors import CronfolioError
 from core.model.judgement import Mode, ModeState
 from core.model.limits import Costs
+from core.modules import STRATEGY_NAMES
 from core.ports import Store
 from core.reporting.history import read_history
 from core.reporting.performance import performance
 from core.reporting.standing import mode_in_force
 from core.reporting.statistics import percentile
-from core.schedules import CRYPTO_CYCLE
 
 OPERATOR = "demo operator"
 ONE_TRADING_DAY = timedelta(days=1)
 LINES_WITHOUT_A_TERMINAL = 10
-VENUE_LIMITS = (
-    "What a cycle orders fills at the open of the next bar, plus or minus half a spread.",
-    "The recording holds no quotes. The spread is estimated from the bars (the EDGE estimator of Ardia, Guidotti and "
-    "Kroencke, Journal of Financial Economics 2024), and every fill pays half of it.",
-    "A fill takes at most 10 % of a bar's volume. Below that cap our orders do not move the price, as real ones can.",
-    "Fees are 0.25 % of every fill, Alpaca's rate for takers in the lowest volume tier.",
-    "This is one run over one period with one set of parameters. Trades overlap in time and are not independent, so "
-    "the true uncertainty is larger than the intervals say.",
-)
+
+
+def venue_limits(traded: Traded) -> tuple[str, ...]:
+    """What the venue cannot know about the markets that were played."""
+    bars = (
+        "A market order, and any other whose price is met already, fills at the open of the next bar, plus or minus "
+        "half a spread; of stocks with daily bars that is the next session's. Resting limits, stops and targets fill "
+        "within a bar at their price, or at the open of a bar that begins beyond it.",
+        "The recorded bars hold no quotes. The spread is estimated from the bars (the EDGE estimator of Ardia, "
+        "Guidotti and Kroencke, Journal of Financial Economics 2024), and every fill pays half of it.",
+        "A fill takes at most 10 % of a bar's volume. Below that cap our orders do not move the price, as real ones "
+        "can.",
+    )
+    crypto = ("Crypto fees are 0.25 % of every fill, Alpaca's rate for takers in the lowest volume tier.",)
+    stocks = (
+        "Stocks carry no fees at the venue: there is no commission, and the regulatory fees of sales are left out. "
+        "Prices are adjusted for splits; dividends are left out on both sides.",
+    )
+    chains = (
+        "Option quotes are the recorded ones: chains of a few moments on some days. Buys pay the ask, sells get the "
+        "bid, and only while a recording is at most fifteen minutes old.",
+        "Between recorded moments an option keeps its last price, so daily equity, the deepest fall and the unrealised "
+        "result show little of what the options did.",
+        "Options carry no fees at the venue: commissions and regulatory fees of contracts are left out.",
+    )
+    return (
+        *(bars if traded.pairs or traded.stocks else ()),
+        *(crypto if traded.pairs else ()),
+        *(stocks if traded.stocks else ()),
+        *(chains if traded.underlyings else ()),
+        "This is one run over one period with one set of parameters. Trades overlap in time and are not independent, "
+        "so the true uncertainty is larger than the intervals say.",
+    )
 
 
 @click.command()
-@click.option("--start", type=Moment(), default="2018-06-01", show_default=True, help="First cycle, UTC.")
-@click.option("--end", type=Moment(), default="2019-12-31", show_default=True, help="Last cycle, UTC.")
-@data_option
+@click.option("--start", type=Moment(), help="First cycle, UTC.  [default: 2018-06-01]")
+@click.option("--end", type=Moment(), help="Last cycle, UTC.  [default: 2019-12-31]")
+@click.option("--data", help="A recorded slice or a folder of recordings, several with commas; played alone.")
 @cash_option
-@click.option("--every", type=Spacing(), default="1d", show_default=True, help="Time between cycles: 5m, 4h, 1d.")
+@click.option(
+    "--every", type=Spacing(), default="1d", show_default=True, help="Time between crypto cycles: 5m, 4h, 1d."
+)
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="[default: var/demo]")
-def demo(start: datetime, end: datetime, data: str, cash: Decimal, every: timedelta, folder: Path | None) -> None:
+def demo(
+    start: datetime | None,
+    end: datetime | None,
+    data: str | None,
+    cash: Decimal,
+    every: timedelta,
+    folder: Path | None,
+) -> None:
     """Trade through recorded time at the local venue, report, and prove the books. Needs no keys.
 
-    Starts the venue and the functions as processes of their own and delivers the crypto cycle over HTTP, as Cloud
-    Scheduler would. Your own settings are not used. Exit status 1 if our books and the venue's ledger differ by a cent.
+    Two accounts: crypto and stocks together through 2018-06-01 to 2019-12-31, then options on the chains of June and
+    July 2025. With --data only that recording is played. Starts the venue and the functions as processes of their own
+    and delivers the cycles over HTTP, as Cloud Scheduler would. Your own settings are not used. Exit status 1 if our
+    books and the venue's ledger differ by a cent.
     """
-    if end <= start:
-        raise click.UsageError(f"--end {end:%Y-%m-%d %H:%M} is not after --start {start:%Y-%m-%d %H:%M}")
+    act = replace(
+        BARS, start=start or BARS.start, end=end or BARS.end, cash_usd=cash, every=every, data=data or BARS.data
+    )
+    if act.end <= act.start:
+        raise click.UsageError(f"--end {act.end:%Y-%m-%d %H:%M} is not after --start {act.start:%Y-%m-%d %H:%M}")
     console = wide_console()
-    recording = recorded_data(data, console)
+    end_children_on_sigterm()
+    folder = folder.resolve() if folder else run_folder("demo")
+    played = [play(act, writable_folder(folder), console)]
+    if data is None and start is None and end is None:
+        played.append(play(OPTIONS, writable_folder(folder / OPTIONS.name), console))
+    accounts = [f"account {number} of {len(played)}: {one.act.told}" for number, one in enumerate(played, start=1)]
+    concluded = [
+        conclude(one, console, account if len(played) > 1 else "")
+        for one, account in zip(played, accounts, strict=True)
+    ]
+    if len(concluded) > 1:
+        console.print("", Text(all_accounts(concluded), style="bold"), sep="\n")
+    if not all(one.agrees for one in concluded):
+        raise SystemExit(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """An act that has ended: its store, the venue's ledger and what the report says around the figures."""
+
+    act: Act
+    store: Store
+    ledger: Mapping[str, Any]
+    around: Surroundings
+    ended_at: datetime
+    folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Concluded:
+    """What the report of an act came to: whether its books are proven, and the closed trades of each module."""
+
+    agrees: bool
+    closed: Mapping[str, int]
+
+
+def play(act: Act, folder: Path, console: Console) -> Played:
+    """Deliver every cycle of the act, from a fresh account to its ledger."""
+    recording = recorded_data(act.data, console)
     described = described_range(recording)
     if described is not None:
-        refuse_outside(described, start, end)
-    folder = writable_folder(folder.resolve() if folder else run_folder("demo"))
-    end_children_on_sigterm()
-    times = list(ticks(start, end, every))
+        refuse_outside(described, act.start, act.end)
     durations_ms: list[float] = []
+    total = 0
     try:
-        with venue(data=recording, start=start, cash_usd=cash, log_folder=folder) as exchange:
+        with venue(data=recording, start=act.start, cash_usd=act.cash_usd, log_folder=folder) as exchange:
             if described is None:
-                refuse_outside(played_range(exchange.url), start, end)
+                refuse_outside(played_range(exchange.url), act.start, act.end)
             fresh_folder(folder)
-            pairs = recorded_pairs(exchange.url)
-            env = venue_settings(exchange.url, folder, ",".join(pairs))
+            traded, lengths = recorded_assets(exchange.url)
+            due = list(due_cycles(act, traded))
+            total = len(due)
+            env = venue_settings(exchange.url, folder, traded)
             with functions(env, log_folder=folder) as served:
                 console.print(f"venue {exchange.url}, functions {served.url}")
                 store = store_named(env["CRONFOLIO_STATE"])
-                deliveries = virtual_deliveries(Scheduler(served.url), VenueClock(exchange.url), CRYPTO_CYCLE, times)
-                for delivery in shown(operated(deliveries, store), len(times), console):
+                deliveries = virtual_deliveries(Scheduler(served.url), VenueClock(exchange.url), due)
+                for delivery in shown(operated(deliveries, store), total, console):
                     durations_ms.append(delivery.duration_ms)
             ledger = read_ledger(exchange.url)
     except KeyboardInterrupt:
-        raise Interrupted(len(durations_ms), len(times), folder) from None
-    name, notes = about_recording(recording, start, end)
-    bars = (
-        f"Prices are recorded bars of {' and '.join(sorted(set(pairs.values())))}: what happened within a bar is not "
-        "known."
-    )
+        raise Interrupted(len(durations_ms), total, folder) from None
+    names, notes = about_recordings(recording, act.start, act.end)
+    bars = f"Prices are recorded bars of {' and '.join(lengths)}: what happened within a bar is not known."
     around = Surroundings(
-        source=f"local venue over the recording {name}",
-        limits=(bars, *VENUE_LIMITS, *(f"The recording: {note}" for note in notes)),
+        source=f"local venue over the recording {names}",
+        limits=(bars, *venue_limits(traded), *act.limits, *(f"The recording: {note}" for note in notes)),
         requests=ledger["requests"],
         request_to_answer_ms=(median(durations_ms), percentile(durations_ms, 0.95)),
     )
-    conclude(store, ledger, around, times[-1], folder, console)
+    return Played(act, store, ledger, around, due[-1][1], folder)
 
 
 class Interrupted(click.ClickException):
@@ -172,24 +248,30 @@ def save_ledger(ledger: Mapping[str, Any], folder: Path) -> None:
     (folder / "orders.jsonl").write_text("".join(lines))
 
 
-def conclude(
-    store: Store,
-    ledger: Mapping[str, Any],
-    around: Surroundings,
-    as_of: datetime,
-    folder: Path,
-    console: Console,
-) -> None:
-    """Write and print the report, which ends with the proof of the books; exit status 1 where it fails."""
+def conclude(played: Played, console: Console, account: str) -> Concluded:
+    """Write and print the report, which ends with the proof of the books. `account`: its name among several."""
     try:
-        result = proof(store, ledger)
-        run = performance(read_history(store), taker_fee_frac=Costs().taker_fee_frac)
-        mode = mode_in_force(store, as_of)
+        result = proof(played.store, played.ledger)
+        run = performance(read_history(played.store), taker_fee_frac=Costs().taker_fee_frac, strategies=STRATEGY_NAMES)
+        mode = mode_in_force(played.store, played.ended_at)
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
-    page = report_page(run, replace(around, proof=result, mode=mode))
-    save_ledger(ledger, folder)
+    page = report_page(run, replace(played.around, proof=result, mode=mode, account=account))
+    folder = played.folder
+    save_ledger(played.ledger, folder)
     written = (*write_report(page, run, folder), folder / "orders.jsonl", folder / "ledger.json")
     console.print(terminal(page, written))
-    if not result.agrees:
-        raise SystemExit(1)
+    return Concluded(result.agrees, {module.name: module.trades for module in run.by_module})
+
+
+def all_accounts(concluded: Sequence[Concluded]) -> str:
+    """The closed trades of every account together, by module, and whether all books are proven."""
+    closed: Counter[str] = Counter()
+    for one in concluded:
+        closed.update(one.closed)
+    modules = ", ".join(f"{module} {trades}" for module, trades in sorted(closed.items())) or "none"
+    proven = "yes" if all(one.agrees for one in concluded) else "no"
+    return (
+        f"Over the {len(concluded)} accounts: {count(closed.total(), 'closed trade')} ({modules}); "
+        f"all books equal to the cent: {proven}"
+    )

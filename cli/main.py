@@ -8,9 +8,12 @@ from cli.adopt import adopt
 from cli.control import halt, resume
 from cli.data import data
 from cli.demo import demo
+from cli.emergency import emergency
+from cli.halt_drill import halt_drill
 from cli.reconcile import reconcile
 from cli.report import report
 from cli.run import run
+from cli.schedules import schedules
 from cli.stack import stack
 from cli.status import status
 
@@ -21,7 +24,21 @@ def main() -> None:
     """Trade an Alpaca paper account from scheduled, stateless functions, or try it on recorded data first."""
 
 
-for command in (demo, run, status, report, reconcile, halt, resume, adopt, stack, data):
+for command in (
+    demo,
+    run,
+    status,
+    report,
+    reconcile,
+    halt,
+    resume,
+    halt_drill,
+    emergency,
+    adopt,
+    stack,
+    data,
+    schedules,
+):
     main.add_command(command)
 
 

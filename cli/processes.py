@@ -18,6 +18,7 @@ from types import FrameType
 
 import click
 
+from cli.acts import Traded
 from core.settings import Settings
 
 HOST = "127.0.0.1"
@@ -74,7 +75,7 @@ def functions(env: Mapping[str, str], *, log_folder: Path, port: int | None = No
         yield service
 
 
-def venue_settings(venue_url: str, state_folder: Path, symbols: str) -> dict[str, str]:
+def venue_settings(venue_url: str, state_folder: Path, traded: Traded) -> dict[str, str]:
     """The functions' environment for trading at the venue; the caller's own settings and keys are left out of it."""
     return {
         **without_settings(os.environ),
@@ -84,7 +85,16 @@ def venue_settings(venue_url: str, state_folder: Path, symbols: str) -> dict[str
         "ALPACA_PAPER_SECRET_KEY": VENUE_ONLY,
         "CRONFOLIO_STATE": f"sqlite:///{state_folder / 'state.db'}",
         "CRONFOLIO_BLOBS": f"file://{state_folder / 'blobs'}",
-        "CRYPTO_SYMBOLS": symbols,
+        **{
+            name: ",".join(symbols)
+            for name, symbols in (
+                ("CRYPTO_SYMBOLS", traded.pairs),
+                ("STOCK_SYMBOLS", traded.stocks),
+                ("OPTION_UNDERLYINGS", traded.underlyings),
+            )
+            if symbols
+        },
+        "OPTION_UNDERLYINGS_PER_CYCLE": "8",
         "SETTLE_WAIT_S": "0",
     }
 

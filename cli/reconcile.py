@@ -78,18 +78,18 @@ def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
     orders = store.recent("orders", order_by="created_at", limit=MOST_DOCUMENTS)
     known = {str(order.data["client_order_id"]) for order in orders if order.data["order_id"] is not None}
     fees, realised = Decimal(ledger["fees_usd"]), Decimal(ledger["realised_pl_usd"])
-    placed = {str(order["client_order_id"]) for order in ledger["orders"]}
+    placed = {str(order["client_order_id"]) for order in ledger["orders"] if order["parent_id"] is None}
     lines = [
         Line("Cash", books.cash_usd, Decimal(ledger["cash_usd"]), CENT, "$"),
         *(
-            Line(symbol, ours.get(symbol, ZERO), theirs.get(symbol, ZERO), COIN_STEP, symbol.partition("/")[0])
+            Line(symbol, ours.get(symbol, ZERO), theirs.get(symbol, ZERO), COIN_STEP, _coin(symbol))
             for symbol in sorted({*ours, *theirs} | {fill["symbol"] for fill in ledger["fills"]})
         ),
         Line("Fees, books", books.record.fees_usd + _fees(books.trades), fees, CENT, "$"),
         Line("Fees, trade by trade", _fees(trades), fees, CENT, "$"),
         Line("Realised P&L, books", books.record.realised_usd + _realised(books.trades), realised, CENT, "$"),
         Line("Realised P&L, trade by trade", _realised(trades), realised, CENT, "$"),
-        _count("Orders placed", len(known), len(ledger["orders"])),
+        _count("Orders placed", len(known), len(placed)),
         _count("Different order ids that both know", len(known), len(known & placed)),
         _count("Fills", len(fills), len(ledger["fills"])),
     ]
@@ -98,12 +98,14 @@ def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
 
 
 def cells(line: Line) -> tuple[str, str, str, str]:
-    """Name, ours, the venue's and the difference, in the line's unit; a difference has more decimals than its unit."""
+    """Name, ours, the venue's and the difference, in the line's unit; nine decimals only where a quantity has any."""
     if line.unit == "$":
         return line.name, money(line.ours), money(line.venue), f"{line.difference:z.9f}"
     coin = f" {line.unit}" if line.unit else ""
-    ours, venue = (f"{value:,.{line.places}f}{coin}" for value in (line.ours, line.venue))
-    return line.name, ours, venue, f"{line.difference:z.{line.places}f}"
+    is_whole = all(value == value.to_integral_value() for value in (line.ours, line.venue))
+    places = 0 if is_whole else line.places
+    ours, venue = (f"{value:,.{places}f}{coin}" for value in (line.ours, line.venue))
+    return line.name, ours, venue, f"{line.difference:z.{places}f}"
 
 
 @click.command()
@@ -138,10 +140,15 @@ def read_ledger(source: str) -> dict[str, Any]:
         raise click.ClickException(f"no ledger can be read from {source}: {error}") from error
 
 
+def _coin(symbol: str) -> str:
+    """The unit of a pair; shares and contracts are counts of what the line is named for."""
+    return symbol.partition("/")[0] if "/" in symbol else ""
+
+
 def _held(trades: Iterable[Trade]) -> dict[str, Decimal]:
     held: dict[str, Decimal] = {}
     for trade in trades:
-        held[trade.symbol] = held.get(trade.symbol, ZERO) + trade.open_quantity
+        held[trade.symbol] = held.get(trade.symbol, ZERO) + trade.position_quantity
     return held
 
 

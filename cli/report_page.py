@@ -6,9 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
+from cli.open_trades import open_trades_section
 from cli.reconcile import Proof, cells
-from cli.report_trades import closed_trades, dates, results_by, results_by_exit, stop_limit, stops_section
-from cli.sections import FACTS, WORDS, Section
+from cli.report_stops import alarms_section, stop_limit, stops_section
+from cli.report_trades import (
+    closed_trades,
+    dates,
+    idle_strategies,
+    results_by,
+    results_by_exit,
+    results_by_module,
+)
+from cli.sections import FACTS, WORDS, Section, plain_words
 from cli.words import count, interval, mode_words, money, share, signed_money, signed_share
 from core.model.judgement import Mode, ModeState
 from core.model.trades import ZERO
@@ -19,6 +28,9 @@ PAST_ONLY = (
     "Everything here describes the past. Results on past data prove nothing about the future, and nothing on this page "
     "is a forecast or a recommendation."
 )
+
+MOST_NAMES = 4
+"""More symbols than this are only counted on a card."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +60,7 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What is known about a run besides its figures: where prices came from, what it asked of the broker, the proof,
-    and the mode in force when the report is made."""
+    the mode in force when the report is made, and which account it is where there are several."""
 
     source: str
     limits: tuple[str, ...] = ()
@@ -56,6 +68,7 @@ class Surroundings:
     request_to_answer_ms: tuple[float, float] | None = None
     proof: Proof | None = None
     mode: ModeState | None = None
+    account: str = ""
 
 
 def report_page(run: Performance, around: Surroundings) -> Page:
@@ -63,9 +76,13 @@ def report_page(run: Performance, around: Surroundings) -> Page:
     sections = [
         _account(run),
         closed_trades(run),
+        open_trades_section(run),
         _beside_holding(run),
         stops_section(run),
+        alarms_section(run),
+        results_by_module(run),
         results_by("strategy", run.by_strategy, run),
+        idle_strategies(run),
         results_by("symbol", run.by_symbol, run),
         results_by_exit(run),
         _refusals(run),
@@ -74,7 +91,7 @@ def report_page(run: Performance, around: Surroundings) -> Page:
         _requests(run, around.requests or {}),
     ]
     return Page(
-        title="Cronfolio performance report",
+        title=f"Cronfolio performance report{f', {around.account}' if around.account else ''}",
         subtitle=f"{dates(run)}, {count(run.cycles, 'cycle')}, {around.source}",
         notice=_notice(around.mode),
         tiles=_tiles(run),
@@ -93,7 +110,8 @@ def _notice(mode: ModeState | None) -> str:
 def _tiles(run: Performance) -> tuple[Tile, ...]:
     closed, hold, fall = run.closed, run.hold, run.drawdown
     days = count(len(run.days), "day")
-    coins = " ".join(symbol.partition("/")[0] for symbol in hold.symbols) if hold else ""
+    names = [symbol.partition("/")[0] for symbol in hold.symbols] if hold else []
+    basket = " ".join(names) if len(names) <= MOST_NAMES else count(len(names), "symbol")
     won = Tile("Win rate", "none", "no closed trade")
     if closed.win_interval and closed.win_frac is not None:
         basis = f"95 %: {interval(closed.win_interval)}, n = {closed.trades}"
@@ -101,10 +119,10 @@ def _tiles(run: Performance) -> tuple[Tile, ...]:
     mean = share(run.exposure.mean_frac)
     beside = [Tile("Cash", signed_share(ZERO), "doing nothing, no interest")]
     if hold is not None and run.hold_at_exposure is not None:
-        basis = f"{coins}, this run's mean exposure, rest cash"
+        basis = f"{basket}, this run's mean exposure, rest cash"
         beside += [
             Tile(f"Buy and hold {mean}", signed_share(run.hold_at_exposure.return_frac), basis),
-            Tile("Buy and hold 100%", signed_share(hold.return_frac), f"{coins}, equal parts"),
+            Tile("Buy and hold 100%", signed_share(hold.return_frac), f"{basket}, equal parts"),
         ]
     return (
         Tile("Return", signed_share(run.return_frac), f"{days}, after all fees, {mean} invested on average"),
@@ -142,7 +160,7 @@ def _account(run: Performance) -> Section:
 def _beside_holding(run: Performance) -> Section:
     hold, partly, title = run.hold, run.hold_at_exposure, "Beside cash and buying and holding"
     if hold is None or partly is None:
-        return Section(title, "", FACTS, (), ("The first cycle saw no quote, so there was no price to buy at.",))
+        return Section(title, "", FACTS, (), ("The first day's cycles saw no quote, so there was no price to buy at.",))
     mean = share(run.exposure.mean_frac)
     rows = tuple(
         (name, money(final), signed_share(change), *((share(fall.frac), _span(fall)) if fall else ("none", "")))
@@ -154,10 +172,13 @@ def _beside_holding(run: Performance) -> Section:
         )
     )
     notes = [
-        f"This run had {mean} of its equity in the market on average, so its fair yardsticks are cash and the same "
-        "basket held with that part of the money; buying and holding with all of it carries far more risk.",
+        f"This run had {mean} of its equity in the market on average. It traded options: the basket is only what was "
+        "quoted, and an option's market value is not its exposure, so the basket is no measure of the same risk."
+        if run.traded_options
+        else f"This run had {mean} of its equity in the market on average, so its fair yardsticks are cash and the "
+        "same basket held with that part of the money; buying and holding with all of it carries far more risk.",
         f"Buy and hold puts {money(hold.starting_usd)} in equal parts into {', '.join(hold.symbols)} at the ask of "
-        f"{hold.bought_at:%Y-%m-%d}, pays the same taker fee once, and never sells. With {mean} of the money it buys "
+        f"{hold.bought_at:%Y-%m-%d}, pays the taker fee on coins, and never sells. With {mean} of the money it buys "
         "once too, is not rebalanced, and keeps the rest in cash, which earns no interest.",
     ]
     if hold.left_out:
@@ -169,15 +190,15 @@ def _beside_holding(run: Performance) -> Section:
 def _refusals(run: Performance) -> Section:
     rows = tuple(
         (
-            refusal.rule.replace("_", " "),
+            plain_words(refusal.rule),
             f"{refusal.count:,}",
-            f"{refusal.first_at:%Y-%m-%d} {refusal.first_symbol}: {refusal.first_reason}",
+            f"{refusal.first_at:%Y-%m-%d} {refusal.first_symbol}: {plain_words(refusal.first_reason)}",
         )
         for refusal in run.refusals
     )
     total = sum(refusal.count for refusal in run.refusals)
     return Section(
-        "Why nothing was bought: refusals by rule",
+        "What was not traded, and why: refusals by rule",
         f"n = {count(total, 'refusal')} in {count(run.cycles, 'cycle')}, {dates(run)}",
         ("rule", "count", f"the first one, {WORDS}"),
         rows,

@@ -1,13 +1,16 @@
-"""What a run's trades came to, in words and tables: all of them, by group, and against their stops."""
+"""What a run's closed trades came to, in words and tables: all of them, and by group."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from decimal import Decimal
 
-from cli.sections import FACTS, Section
-from cli.words import count, interval, lasting, money, period, share, signed_money, signed_share
-from core.reporting.performance import Performance, TradeFigures
+from cli.sections import FACTS, WORDS, Section, plain_words
+from cli.words import count, interval, lasting, money, period, share, signed_money
+from core.reporting.performance import Performance
+from core.reporting.refusals import IdleStrategy
+from core.reporting.round_trips import TradeFigures
 
 WON = ("win rate", "95 % interval")
 """The columns of a group's share of wins."""
@@ -43,31 +46,72 @@ def closed_trades(run: Performance) -> Section:
     if closed.mean_held is not None and closed.longest_held is not None:
         rows.append(("Holding time, mean", lasting(closed.mean_held)))
         rows.append(("Holding time, longest", lasting(closed.longest_held)))
-    estimate = "The spread is estimated as half the last quote's spread that a cycle saw before each fill."
-    return Section("Closed trades", _trade_basis(run), FACTS, tuple(rows), (estimate,) if spread.priced else ())
+    notes = []
+    if spread.priced:
+        notes.append("The spread is estimated as half the last quote's spread that a cycle saw before each fill.")
+    if not spread.is_complete and run.traded_options:
+        notes.append("Receipts hold no quotes of option contracts, so the spreads that options paid are not in it.")
+    return Section("Closed trades", _trade_basis(run), FACTS, tuple(rows), tuple(notes))
 
 
 def results_by(name: str, groups: Sequence[TradeFigures], run: Performance) -> Section:
     rows = tuple(
         (
-            group.name.replace("_", " "),
+            plain_words(group.name),
             f"{group.trades}",
             *_won(group),
             signed_money(group.realised_usd),
             money(group.fees_usd),
-            _factor(group),
+            signed_money(group.average_win_usd),
+            signed_money(group.average_loss_usd),
         )
         for group in groups
     )
-    columns = (name, "n", *WON, "result", "fees", "profit factor")
+    columns = (name, "n", *WON, "result", "fees", "average win", "average loss")
     return Section(f"Results by {name}", _trade_basis(run), columns, rows)
+
+
+def results_by_module(run: Performance) -> Section:
+    """With each module's mean share of equity, where the receipts say it."""
+    section, shares = results_by("module", run.by_module, run), run.exposure_by_module
+    rows = tuple((*row, share(shares[row[0]]) if row[0] in shares else "unknown") for row in section.rows)
+    return replace(section, columns=(*section.columns, "mean exposure"), rows=rows)
+
+
+def idle_strategies(run: Performance) -> Section:
+    rows = tuple(
+        (
+            plain_words(strategy.name),
+            f"{strategy.refusals:,}",
+            _no_idea(strategy)
+            if strategy.mostly is None
+            else f"{plain_words(strategy.mostly.rule)} ({strategy.mostly.count:,}), first "
+            f"{strategy.mostly.first_at:%Y-%m-%d} {strategy.mostly.first_symbol}: "
+            f"{plain_words(strategy.mostly.first_reason)}",
+        )
+        for strategy in run.idle
+    )
+    basis = f"n = {len(rows)} without a trade, {dates(run)}"
+    columns = ("strategy", "refusals", f"most often, {WORDS}")
+    return Section("Strategies that did not trade", basis, columns, rows)
+
+
+def _no_idea(strategy: IdleStrategy) -> str:
+    if strategy.seeing_cycles == strategy.cycles:
+        return "it had no idea: the market was never as it asks"
+    return (
+        f"no idea in the cycles that could see the market ({strategy.seeing_cycles:,} of {strategy.cycles:,}): in them "
+        "it was not as the strategy asks"
+        if strategy.seeing_cycles
+        else f"no cycle could see the market (0 of {strategy.cycles:,})"
+    )
 
 
 def results_by_exit(run: Performance) -> Section:
     """Exits sort trades by their result, so a profit factor of each would say nothing; the average result does."""
     rows = tuple(
         (
-            group.name.replace("_", " "),
+            plain_words(group.name),
             f"{group.trades}",
             *_won(group),
             signed_money(group.realised_usd),
@@ -78,47 +122,6 @@ def results_by_exit(run: Performance) -> Section:
     )
     columns = ("reason", "n", *WON, "result", "per trade", "fees")
     return Section("Exits by reason", _trade_basis(run), columns, rows)
-
-
-def stops_section(run: Performance) -> Section:
-    stops, watch = run.stops, _watch(run)
-    title, notes = "Stops: planned against realised", (watch,) if watch else ()
-    if stops is None:
-        return Section(title, _trade_basis(run), FACTS, (), ("No trade was closed by its stop.", *notes))
-    below, worst = stops.mean_beyond_frac, stops.worst_beyond_frac
-    rows = (
-        ("planned, at the stop price", signed_share(stops.planned_move_frac), signed_money(stops.planned_usd)),
-        ("realised, at the exit price", signed_share(stops.realised_move_frac), signed_money(stops.realised_usd)),
-        ("beyond the stop", "", signed_money(-stops.beyond_usd)),
-    )
-    notes = (
-        f"On average an exit by stop was sold {_apart(below)} the stop price, the worst {_apart(worst)}; in all that "
-        f"{'cost' if stops.beyond_usd > 0 else 'brought'} {money(abs(stops.beyond_usd))}.",
-        *notes,
-    )
-    basis = f"n = {count(stops.trades, 'exit')} by stop, {dates(run)}, from the entry price, before fees"
-    return Section(title, basis, ("", "mean move", "result"), rows, notes)
-
-
-def _watch(run: Performance) -> str:
-    """How often anyone looked at the stops; nothing to say of a single cycle."""
-    if run.cadence is None:
-        return ""
-    pause = f" (the longest pause was {lasting(run.cadence.longest)})" * (run.cadence.longest > run.cadence.usual)
-    return (
-        f"Cycles ran every {lasting(run.cadence.usual)}{pause}; between them nobody watched the stops. A stop that the "
-        "price passed was sold at the next cycle, at the price of that moment."
-    )
-
-
-def stop_limit(run: Performance) -> tuple[str, ...]:
-    if run.cadence is None:
-        return ()
-    return (f"Stops are judged when a cycle runs, here every {lasting(run.cadence.usual)}, and at no other moment.",)
-
-
-def _apart(frac: Decimal) -> str:
-    return f"{abs(frac):.1%} {'below' if frac >= 0 else 'above'}"
 
 
 def _won(group: TradeFigures) -> tuple[str, str]:

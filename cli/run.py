@@ -15,14 +15,14 @@ from cli.processes import StackFailed, end_children_on_sigterm, functions
 from cli.scheduler import Delivery, DeliveryFailed, Scheduler, next_run
 from cli.state import RUN_STATE, absolute_state, run_folder
 from cli.words import wide_console
-from core.schedules import CRYPTO_CYCLE
+from core.schedules import JOBS
 from core.settings import InvalidSettings, load
 
 KEYS = ("ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY")
 
 
 @click.command()
-@click.option("--once", is_flag=True, help="Run one cycle now and end.")
+@click.option("--once", is_flag=True, help="Run one cycle of each module now and end.")
 def run(once: bool) -> None:
     """Trade your Alpaca paper account on the schedule, until Ctrl-C. Needs your paper keys.
 
@@ -38,7 +38,8 @@ def run(once: bool) -> None:
         console.print(f"paper trading, state {env['CRONFOLIO_STATE']}, logs in {folder}", soft_wrap=True)
         try:
             if once:
-                console.print(told(scheduler.deliver(CRYPTO_CYCLE, datetime.now(UTC))), soft_wrap=True)
+                for job in JOBS:
+                    console.print(told(scheduler.deliver(job, datetime.now(UTC))), soft_wrap=True)
             else:
                 follow_schedule(scheduler, served.fault, console, now=lambda: datetime.now(UTC))
         except KeyboardInterrupt:
@@ -76,27 +77,32 @@ def follow_schedule(
     `fault`: what to tell if the functions have ended by themselves, which ends the run. A tick that comes due while the
     one before it is still being delivered is left out, as Cloud Scheduler does.
     """
-    console.print(f"schedule {CRYPTO_CYCLE.cron} {CRYPTO_CYCLE.time_zone}, Ctrl-C ends", soft_wrap=True)
-    due = next_run(CRYPTO_CYCLE, now())
+    for job in JOBS:
+        console.print(f"{job.name}: {job.cron} {job.time_zone}", soft_wrap=True)
+    console.print("Ctrl-C ends", soft_wrap=True)
+    due_times = {job: next_run(job, now()) for job in JOBS}
     while True:
+        job, due = min(due_times.items(), key=lambda item: item[1])
         wait(max(0.0, (due - now()).total_seconds()))
         try:
-            console.print(told(scheduler.deliver(CRYPTO_CYCLE, due)), soft_wrap=True)
+            console.print(told(scheduler.deliver(job, due)), soft_wrap=True)
         except DeliveryFailed as error:
             console.print(str(error), style="bold", soft_wrap=True)
             ended = fault()
             if ended is not None:
                 raise StackFailed(ended) from error
-        due = next_run(CRYPTO_CYCLE, max(due, now()))
+        due_times[job] = next_run(job, max(due, now()))
 
 
 def told(delivery: Delivery) -> str:
     """One cycle in one line, and a line for each order."""
     receipt = delivery.receipt
+    started = f"{delivery.scheduled_at:%Y-%m-%d %H:%M:%S} UTC  {delivery.job.name}"
     if receipt["outcome"] not in ("done", "replayed") or "equity_usd" not in receipt:
-        return f"{delivery.scheduled_at:%Y-%m-%d %H:%M:%S} UTC  {receipt}"
+        return f"{started}  {receipt}"
     first = (
-        f"{delivery.scheduled_at:%Y-%m-%d %H:%M:%S} UTC  {receipt['mode']}  equity ${receipt['equity_usd']}  "
+        f"{started}  {receipt['mode']}  equity ${receipt['equity_usd']}  "
         f"cash ${receipt['cash_usd']}  closed trades {receipt['closed_trades']}"
     )
-    return "\n".join((first, *(f"  {line}" for symbol in receipt["symbols"] for line in symbol["done"])))
+    done = (f"  {line}" for symbol in receipt["symbols"] for line in symbol["done"])
+    return "\n".join((first, *(f"  ALARM {alarm}" for alarm in receipt["alarms"]), *done))

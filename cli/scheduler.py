@@ -29,6 +29,7 @@ class DeliveryFailed(click.ClickException):
 class Delivery:
     """One delivered tick: the function's answer, how long the last attempt took, and how many it needed."""
 
+    job: Job
     scheduled_at: datetime
     receipt: dict[str, Any]
     duration_ms: float
@@ -70,7 +71,7 @@ class Scheduler:
             else:
                 duration_ms = (time.perf_counter() - started_s) * 1000
                 if response.status_code == 200:
-                    return Delivery(scheduled_at, response.json(), duration_ms, attempt)
+                    return Delivery(job, scheduled_at, response.json(), duration_ms, attempt)
                 answer = f"{response.status_code}: {response.text.strip()}"
                 if response.status_code != COME_BACK:
                     break
@@ -108,10 +109,10 @@ def ticks(start: datetime, end: datetime, every: timedelta) -> Iterator[datetime
 
 
 def virtual_deliveries(
-    scheduler: Scheduler, clock: VenueClock, job: Job, times: Iterable[datetime]
+    scheduler: Scheduler, clock: VenueClock, due: Iterable[tuple[Job, datetime]]
 ) -> Iterator[Delivery]:
-    """Deliver the job at each of these times, none left out, the venue's clock standing at the time of each."""
-    for at in times:
+    """Deliver each job at its time, none left out, the venue's clock standing at that time."""
+    for job, at in due:
         clock.advance(at)
         delivery = scheduler.deliver(job, at)
         if delivery.receipt["outcome"] not in ("done", "replayed"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 WORDS = "in its own words"
@@ -9,6 +10,14 @@ WORDS = "in its own words"
 
 FACTS = ("", "value")
 """The columns of a plain list of figures, which is shown without a heading."""
+
+
+WORD_BREAK = re.compile(r"(?<=[a-z])_(?=[a-z])")
+
+
+def plain_words(text: str) -> str:
+    """A receipt's words as a person writes them: `time stop` for `time_stop`; a setting such as MARKET_TIER stays."""
+    return WORD_BREAK.sub(" ", text)
 
 
 @dataclass(frozen=True, slots=True)

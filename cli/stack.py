@@ -11,10 +11,10 @@ import click
 
 from cli.options import Moment, cash_option, data_option
 from cli.processes import Service, StackFailed, end_children_on_sigterm, functions, venue, venue_settings
-from cli.recordings.playable import described_range, recorded_data, recorded_pairs, refuse_outside
+from cli.recordings.playable import described_range, recorded_assets, recorded_data, refuse_outside
 from cli.state import fresh_folder, run_folder
 from cli.words import wide_console
-from core.schedules import CRYPTO_CYCLE
+from core.schedules import JOBS
 
 LOOK_EVERY_S = 0.5
 
@@ -34,7 +34,7 @@ def stack(port_venue: int | None, port_functions: int | None, data: str, start: 
     folder = fresh_folder(run_folder("stack"))
     end_children_on_sigterm()
     with venue(data=recording, start=start, cash_usd=cash, log_folder=folder, port=port_venue) as exchange:
-        env = venue_settings(exchange.url, folder, ",".join(recorded_pairs(exchange.url)))
+        env = venue_settings(exchange.url, folder, recorded_assets(exchange.url)[0])
         with functions(env, log_folder=folder, port=port_functions) as served:
             click.echo(instructions(exchange.url, served.url, folder))
             try:
@@ -55,15 +55,14 @@ def serve(*services: Service) -> None:
 
 def instructions(venue_url: str, functions_url: str, folder: Path) -> str:
     """What a person can type next."""
-    function = f"{functions_url}/{CRYPTO_CYCLE.function}"
     return "\n".join(
         (
             f"venue      {venue_url}",
             f"functions  {functions_url}",
             f"state      sqlite:///{folder / 'state.db'}, logs in {folder}",
             "",
-            "one new cycle at the venue's time, then a day passes there, then its ledger; as often as you like:",
-            f"  curl -X POST {function}",
+            "a cycle of each module at the venue's time, then a day passes, then its ledger; as often as you like:",
+            *(f"  curl -X POST {functions_url}/{job.function}" for job in JOBS),
             f"  curl -X POST -d '{{\"seconds\": 86400}}' {venue_url}/venue/advance",
             f"  curl {venue_url}/venue/ledger",
             "",

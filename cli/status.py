@@ -9,11 +9,14 @@ import click
 from rich.console import RenderableType
 from rich.text import Text
 
+from cli.open_trades import most_to_lose, price, trade_words
 from cli.state import existing_store, state_option
 from cli.tables import PlainTable
 from cli.words import count, mode_words, moment, money, wide_console
+from core.cycle.records import filled_units
 from core.errors import CronfolioError
-from core.model.trades import OrderRecord, Trade
+from core.model.trades import OrderRecord
+from core.reporting.round_trips import RoundTrip, round_trips
 from core.reporting.standing import Standing, read_standing
 from core.units import text
 
@@ -40,24 +43,33 @@ def told(standing: Standing) -> Iterator[RenderableType]:
             f"Last finished cycle: {moment(last.as_of)}, done, equity {money(last.equity_usd)}, of it "
             f"{money(last.cash_usd)} in cash."
         )
+    if last is not None:
+        yield from (Text(f"ALARM: {alarm}", style="bold") for alarm in last.alarms)
     if standing.unfinished:
         began = f"{count(len(standing.unfinished), 'newer cycle')} began and did not finish"
         yield Text(f"{began}: {', '.join(standing.unfinished)}.")
-    yield Text(f"Open trades: {_number(len(standing.open_trades))}")
-    if standing.open_trades:
-        columns = ("symbol", "quantity", "open since, UTC", "stop", "target")
-        rows = [_trade(trade) for trade in standing.open_trades]
-        yield PlainTable(columns, rows, numbers=(False, True, False, True, True))
+    trips = round_trips(standing.open_trades)
+    yield Text(f"Open trades: {_number(len(trips))}")
+    if trips:
+        columns = ("trade", "opened", "cost", "may lose", "stop", "target")
+        yield PlainTable(columns, [_trade(trip) for trip in trips], numbers=(False, False, True, True, True, True))
     yield Text(f"Unsettled orders: {_number(len(standing.unsettled))}")
     if standing.unsettled:
-        columns = ("order", "side", "quantity", "filled", "status")
+        headings = ("order", "side", "quantity", "filled", "status")
         rows = [_order(record) for record in standing.unsettled]
-        yield PlainTable(columns, rows, numbers=(False, False, True, True, False))
+        yield PlainTable(headings, rows, numbers=(False, False, True, True, False))
 
 
-def _trade(trade: Trade) -> tuple[str, ...]:
-    prices = ("none" if price is None else text(price) for price in (trade.stop_price, trade.target_price))
-    return trade.symbol, text(trade.open_quantity), f"{trade.opened_at:%Y-%m-%d %H:%M}", *prices
+def _trade(trip: RoundTrip) -> tuple[str, ...]:
+    first = trip.parts[0]
+    return (
+        trade_words(trip),
+        f"{trip.opened_at:%Y-%m-%d}",
+        money(trip.open_cost_usd),
+        most_to_lose(trip),
+        price(first.stop_price),
+        price(first.target_price),
+    )
 
 
 def _order(record: OrderRecord) -> tuple[str, ...]:
@@ -65,7 +77,7 @@ def _order(record: OrderRecord) -> tuple[str, ...]:
         record.client_order_id,
         record.intent.side.value,
         text(record.intent.quantity),
-        text(record.filled_quantity),
+        text(filled_units(record)),
         record.status.value,
     )
 

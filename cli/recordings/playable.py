@@ -12,10 +12,12 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from cli.acts import Traded
 from cli.recordings.barfiles import read_description
 from cli.recordings.fetch import SliceState, data_dir, fetch, list_slices
 from cli.recordings.slices import SLICES, DataUnavailable
 from cli.scheduler import local_session
+from core.model.universe import UNDERLYINGS
 
 REQUEST_TIMEOUT_S = 30
 DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -69,26 +71,32 @@ def refuse_outside(recorded: tuple[datetime, datetime], start: datetime, end: da
         raise click.UsageError(f"{span}, and --end {end:%Y-%m-%d %H:%M} lies after it")
 
 
-def recorded_pairs(venue_url: str) -> dict[str, str]:
-    """The crypto pairs that the venue trades, each with the length of its bars in words."""
+def recorded_assets(venue_url: str) -> tuple[Traded, tuple[str, ...]]:
+    """What the venue trades, and the lengths of its bars in words."""
     recording = _recording(venue_url)
-    pairs = {
-        symbol: BAR_LENGTHS.get(about["timeframe"], about["timeframe"])
-        for symbol, about in recording["symbols"].items()
-        if about["asset_class"] == "crypto"
-    }
-    if not pairs:
-        raise click.ClickException("the recording holds no crypto pair, and only crypto is traded here")
-    return pairs
+    by_class: dict[str, list[str]] = {}
+    for symbol, about in recording["symbols"].items():
+        by_class.setdefault(about["asset_class"], []).append(symbol)
+    lengths = {BAR_LENGTHS.get(about["timeframe"], about["timeframe"]) for about in recording["symbols"].values()}
+    traded = Traded(
+        pairs=tuple(sorted(by_class.get("crypto", ()))),
+        stocks=tuple(sorted(by_class.get("us_equity", ()))),
+        underlyings=tuple(name for name in UNDERLYINGS if name in recording.get("chains", ())),
+    )
+    return traded, tuple(sorted(lengths))
 
 
-def about_recording(folder: str, start: datetime, end: datetime) -> tuple[str, tuple[str, ...]]:
-    """The recording's name, and what is known of gaps and oddities in it between these times."""
-    described = read_description(Path(folder)) or {}
-    name = str(described.get("name", Path(folder).name))
+def about_recordings(folders: str, start: datetime, end: datetime) -> tuple[str, tuple[str, ...]]:
+    """The recordings' names, and what is known of gaps and oddities in them between these times."""
     catalogue = {item.name: item.notes for item in SLICES}
-    notes = catalogue.get(name, tuple(described.get("notes", ())))
-    return name, tuple(note for note in notes if _touches(note, start, end))
+    names: list[str] = []
+    notes: list[str] = []
+    for folder in folders.split(","):
+        described = read_description(Path(folder)) or {}
+        name = str(described.get("name", Path(folder).name))
+        names.append(name)
+        notes += catalogue.get(name, tuple(described.get("notes", ())))
+    return " and ".join(names), tuple(note for note in notes if _touches(note, start, end))
 
 
 def _touches(note: str, start: datetime, end: datetime) -> bool:

@@ -11,8 +11,10 @@ from typing import Any
 from core.documents import parsed
 from core.errors import BadFacts, BadRequest
 from core.model.judgement import Mode, Refusal
+from core.model.market import AssetClass
 from core.model.trades import Trade
 from core.ports import Document, Store
+from core.reporting.round_trips import MODULE_OF
 from core.units import decimal_from_float
 
 MOST_DOCUMENTS = 1_000_000
@@ -21,12 +23,15 @@ MOST_DOCUMENTS = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class CycleFacts:
-    """One finished cycle. `quotes`: (bid, ask) by symbol as the cycle saw them; `duration_ms`: from the broker's clock
-    to the stored receipt."""
+    """One finished cycle. `invested_usd`: the value of the positions of each asset class, empty in a receipt that does
+    not say; `quotes`: (bid, ask) by symbol as the cycle saw them; `could_see`: whether it had what its ideas come from,
+    for options the outlook of any underlying; `duration_ms`: from the broker's clock to the stored receipt."""
 
+    module: str
     as_of: datetime
     equity_usd: Decimal
     cash_usd: Decimal
+    invested_usd: Mapping[AssetClass, Decimal]
     mode: Mode
     mode_by: str
     mode_reason: str
@@ -34,6 +39,8 @@ class CycleFacts:
     quotes: Mapping[str, tuple[Decimal, Decimal]]
     refusals: tuple[Refusal, ...]
     duration_ms: float
+    alarms: tuple[str, ...] = ()
+    could_see: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +75,11 @@ def cycle_facts(stored: Document) -> CycleFacts | None:
         return None
     try:
         return CycleFacts(
+            module=str(report["module"]),
             as_of=datetime.fromisoformat(report["as_of"]),
             equity_usd=Decimal(report["equity_usd"]),
             cash_usd=Decimal(report["cash_usd"]),
+            invested_usd={AssetClass(kind): Decimal(usd) for kind, usd in report.get("invested_usd", {}).items()},
             mode=Mode(report["mode"]),
             mode_by=str(report["mode_by"]),
             mode_reason=str(report["mode_reason"]),
@@ -78,6 +87,9 @@ def cycle_facts(stored: Document) -> CycleFacts | None:
             quotes=_quotes(report["symbols"]),
             refusals=_refusals(report["symbols"]),
             duration_ms=(stored.data["finished_at"] - stored.data["started_at"]).total_seconds() * 1000,
+            alarms=tuple(report.get("alarms", ())),
+            could_see=report["module"] != MODULE_OF[AssetClass.OPTION]
+            or any("outlook" in item["seen"] for item in report["symbols"]),
         )
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise BadFacts(f"{stored.path} holds a receipt that cannot be read: {error!r}; was it changed?") from error
@@ -93,7 +105,7 @@ def _quotes(symbols: Sequence[Mapping[str, Any]]) -> dict[str, tuple[Decimal, De
 
 def _refusals(symbols: Sequence[Mapping[str, Any]]) -> tuple[Refusal, ...]:
     return tuple(
-        Refusal(str(item["symbol"]), str(refusal["rule"]), str(refusal["reason"]))
+        Refusal(str(item["symbol"]), str(refusal["rule"]), str(refusal["reason"]), str(refusal.get("strategy", "")))
         for item in symbols
         for refusal in item["refused"]
     )

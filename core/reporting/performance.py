@@ -2,65 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from decimal import Decimal
 from itertools import pairwise
 from statistics import median
 
 from core.model.judgement import PERSON, Mode
+from core.model.market import AssetClass
 from core.model.trades import ZERO, Trade
+from core.reporting.alarms import AlarmFigures, alarm_figures
 from core.reporting.benchmark import BuyAndHold, buy_and_hold
 from core.reporting.execution import (
     Cadence,
     SpreadFigures,
-    StopFigures,
     Turnover,
     cadence,
     spread_paid,
-    stop_figures,
     turnover,
 )
 from core.reporting.history import CycleFacts, History
-from core.reporting.statistics import Drawdown, max_drawdown, percentile, profit_factor, wilson_interval
-
-
-@dataclass(frozen=True, slots=True)
-class TradeFigures:
-    """Closed trades of one group. A win is a realised profit above zero, net of fees.
-
-    Holding times run from the first fill to the last.
-    """
-
-    name: str
-    trades: int
-    wins: int
-    realised_usd: Decimal
-    fees_usd: Decimal
-    profit_factor: Decimal | None
-    average_win_usd: Decimal | None
-    average_loss_usd: Decimal | None
-    best: Trade | None
-    worst: Trade | None
-    first_opened_at: datetime | None
-    last_closed_at: datetime | None
-    mean_held: timedelta | None
-    longest_held: timedelta | None
-
-    @property
-    def win_frac(self) -> Decimal | None:
-        return Decimal(self.wins) / self.trades if self.trades else None
-
-    @property
-    def expectancy_usd(self) -> Decimal | None:
-        """The mean result of a trade, after fees."""
-        return self.realised_usd / self.trades if self.trades else None
-
-    @property
-    def win_interval(self) -> tuple[float, float] | None:
-        return wilson_interval(self.wins, self.trades) if self.trades else None
+from core.reporting.refusals import IdleStrategy, RefusalFigures, idle_strategies, refusal_figures
+from core.reporting.round_trips import MODULE_OF, RoundTrip, TradeFigures, grouped, round_trips, trade_figures
+from core.reporting.statistics import Drawdown, max_drawdown, percentile
+from core.reporting.stops import Stops, stops
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,17 +36,6 @@ class ExposureFigures:
     mean_frac: Decimal
     max_frac: Decimal
     cycles_invested: int
-
-
-@dataclass(frozen=True, slots=True)
-class RefusalFigures:
-    """How often a rule refused, and the first time it did, in the words of the receipt."""
-
-    rule: str
-    count: int
-    first_at: datetime
-    first_symbol: str
-    first_reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +60,7 @@ class Latency:
 class Performance:
     """A run in figures. Money is in dollars; `days` and `invested_days`: equity, and the share of it that was invested,
     at the last cycle of each UTC day. `spread` is of closed trades; `hold_at_exposure` is bought with the run's mean
-    exposure."""
+    exposure; `exposure_by_module` is the mean share of equity in each module's positions, as far as receipts say."""
 
     first_at: datetime
     last_at: datetime
@@ -116,18 +71,22 @@ class Performance:
     invested_days: tuple[tuple[date, Decimal], ...]
     drawdown: Drawdown | None
     closed: TradeFigures
+    by_module: tuple[TradeFigures, ...]
     by_strategy: tuple[TradeFigures, ...]
     by_symbol: tuple[TradeFigures, ...]
     by_exit: tuple[TradeFigures, ...]
-    open_trades: tuple[Trade, ...]
+    idle: tuple[IdleStrategy, ...]
+    open_trades: tuple[RoundTrip, ...]
     realised_usd: Decimal
     unrealised_usd: Decimal
     fees_usd: Decimal
     turnover: Turnover
     spread: SpreadFigures
-    stops: StopFigures | None
-    cadence: Cadence | None
+    stops: Stops
+    cadence: Mapping[str, Cadence]
+    alarms: AlarmFigures | None
     exposure: ExposureFigures
+    exposure_by_module: Mapping[str, Decimal]
     hold: BuyAndHold | None
     hold_at_exposure: BuyAndHold | None
     refusals: tuple[RefusalFigures, ...]
@@ -139,12 +98,24 @@ class Performance:
     def return_frac(self) -> Decimal:
         return self.final_equity_usd / self.starting_equity_usd - 1
 
+    @property
+    def traded_options(self) -> bool:
+        """Whether any option was opened."""
+        options = MODULE_OF[AssetClass.OPTION]
+        return any(group.name == options for group in self.by_module) or any(
+            trip.module == options for trip in self.open_trades
+        )
 
-def performance(history: History, *, taker_fee_frac: Decimal) -> Performance:
-    """The figures of a run that has at least one cycle. `taker_fee_frac` is what buying and holding would have paid."""
+
+def performance(
+    history: History, *, taker_fee_frac: Decimal, strategies: Mapping[str, Sequence[str]] | None = None
+) -> Performance:
+    """The figures of a run that has at least one cycle. `taker_fee_frac` is what buying and holding would have paid;
+    `strategies`: the names of all strategies of each module, to tell which of them opened nothing."""
     cycles, trades = history.cycles, history.trades
-    closed = [trade for trade in trades if not trade.is_open]
-    open_trades = tuple(trade for trade in trades if trade.is_open)
+    trips = round_trips(trades)
+    closed = [trip for trip in trips if not trip.is_open]
+    parts = [part for trip in closed for part in trip.parts]
     last = cycles[-1]
     changes = mode_changes(cycles)
     days = equity_by_day(cycles)
@@ -160,52 +131,31 @@ def performance(history: History, *, taker_fee_frac: Decimal) -> Performance:
         invested_days=tuple({cycle.as_of.date(): invested_frac(cycle) for cycle in cycles}.items()),
         drawdown=max_drawdown(days),
         closed=trade_figures("all", closed),
-        by_strategy=_grouped(closed, lambda trade: trade.strategy),
-        by_symbol=_grouped(closed, lambda trade: trade.symbol),
-        by_exit=_grouped(closed, lambda trade: trade.exit_reason.partition(":")[0] or "unknown"),
-        open_trades=open_trades,
+        by_module=grouped(closed, lambda trip: trip.module),
+        by_strategy=grouped(closed, lambda trip: f"{trip.strategy} ({trip.module})"),
+        by_symbol=grouped(closed, lambda trip: trip.symbol),
+        by_exit=grouped(closed, lambda trip: trip.exit_reason.partition(":")[0] or "unknown"),
+        idle=idle_strategies(cycles, trips, strategies or {}),
+        open_trades=tuple(trip for trip in trips if trip.is_open),
         realised_usd=sum((trade.realised_usd for trade in trades), ZERO),
         unrealised_usd=last.equity_usd - last.cash_usd - _cost_held(trades, last.as_of),
         fees_usd=sum((trade.fees_usd for trade in trades), ZERO),
         turnover=turnover(trades),
-        spread=spread_paid(closed, cycles),
-        stops=stop_figures(closed),
+        spread=spread_paid(parts, cycles),
+        stops=stops(closed),
         cadence=cadence(cycles),
+        alarms=alarm_figures(cycles),
         exposure=exposure,
+        exposure_by_module=exposure_by_module(cycles),
         hold=hold,
         hold_at_exposure=None if hold is None else hold.at_exposure(exposure.mean_frac),
-        refusals=refusal_figures(cycles),
+        refusals=refusal_figures((cycle.as_of, refusal) for cycle in cycles for refusal in cycle.refusals),
         trips=tuple(change for change in changes if change.by.startswith("breaker:") and change.mode != Mode.ACTIVE),
         resets=tuple(change for change in changes if change.by.startswith(PERSON) and change.mode is Mode.ACTIVE),
         latency=Latency(
             median([cycle.duration_ms for cycle in cycles]),
             percentile([cycle.duration_ms for cycle in cycles], 0.95),
         ),
-    )
-
-
-def trade_figures(name: str, closed: Sequence[Trade]) -> TradeFigures:
-    """The figures of one group of closed trades."""
-    results = [trade.realised_usd for trade in closed]
-    wins = [result for result in results if result > 0]
-    losses = [result for result in results if result <= 0]
-    held = [trade.closed_at - trade.opened_at for trade in closed if trade.closed_at]
-    ranked = sorted(closed, key=lambda trade: trade.realised_usd)
-    return TradeFigures(
-        name=name,
-        trades=len(closed),
-        wins=len(wins),
-        realised_usd=sum(results, ZERO),
-        fees_usd=sum((trade.fees_usd for trade in closed), ZERO),
-        profit_factor=profit_factor(results),
-        average_win_usd=sum(wins, ZERO) / len(wins) if wins else None,
-        average_loss_usd=sum(losses, ZERO) / len(losses) if losses else None,
-        best=ranked[-1] if ranked else None,
-        worst=ranked[0] if ranked else None,
-        first_opened_at=min((trade.opened_at for trade in closed), default=None),
-        last_closed_at=max((trade.closed_at for trade in closed if trade.closed_at), default=None),
-        mean_held=sum(held, timedelta()) / len(held) if held else None,
-        longest_held=max(held, default=None),
     )
 
 
@@ -225,15 +175,14 @@ def exposure_figures(cycles: Sequence[CycleFacts]) -> ExposureFigures:
     return ExposureFigures(sum(shares, ZERO) / len(shares), max(shares), sum(share > 0 for share in shares))
 
 
-def refusal_figures(cycles: Sequence[CycleFacts]) -> tuple[RefusalFigures, ...]:
-    """Every rule that refused anything, most frequent first."""
-    refused = [(cycle.as_of, refusal) for cycle in cycles for refusal in cycle.refusals]
-    counts = Counter(refusal.rule for _, refusal in refused)
-    firsts = {refusal.rule: (at, refusal) for at, refusal in reversed(refused)}
-    return tuple(
-        RefusalFigures(rule, count, firsts[rule][0], firsts[rule][1].symbol, firsts[rule][1].reason)
-        for rule, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    )
+def exposure_by_module(cycles: Sequence[CycleFacts]) -> dict[str, Decimal]:
+    """The mean share of equity in the positions of each module, over the cycles whose receipts say it."""
+    told = [cycle for cycle in cycles if cycle.invested_usd]
+    return {
+        module: sum((cycle.invested_usd.get(kind, ZERO) / cycle.equity_usd for cycle in told), ZERO) / len(told)
+        for kind, module in MODULE_OF.items()
+        if told
+    }
 
 
 def mode_changes(cycles: Sequence[CycleFacts]) -> tuple[ModeChange, ...]:
@@ -244,15 +193,6 @@ def mode_changes(cycles: Sequence[CycleFacts]) -> tuple[ModeChange, ...]:
         if now is not None
         and (before is None or (before.mode, before.mode_by, before.mode_at) != (now.mode, now.mode_by, now.mode_at))
     )
-
-
-def _grouped(closed: Sequence[Trade], name_of: Callable[[Trade], str]) -> tuple[TradeFigures, ...]:
-    """One line of figures for each name, in order of the number of trades."""
-    groups: dict[str, list[Trade]] = {}
-    for trade in closed:
-        groups.setdefault(name_of(trade), []).append(trade)
-    figures = [trade_figures(name, trades) for name, trades in groups.items()]
-    return tuple(sorted(figures, key=lambda group: (-group.trades, group.name)))
 
 
 def _cost_held(trades: Iterable[Trade], at: datetime) -> Decimal:

@@ -10,10 +10,24 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from cli.recordings.playable import about_recording
+from cli.recordings.playable import about_recordings
 from cli.stack import instructions
 
-OFFERED = ("adopt", "data", "demo", "halt", "reconcile", "report", "resume", "run", "stack", "status")
+OFFERED = (
+    "adopt",
+    "data",
+    "demo",
+    "emergency",
+    "halt",
+    "halt-drill",
+    "reconcile",
+    "report",
+    "resume",
+    "run",
+    "schedules",
+    "stack",
+    "status",
+)
 
 
 def test_the_help_lists_every_command_with_a_sentence() -> None:
@@ -103,7 +117,7 @@ def test_only_notes_that_touch_the_window_are_listed(tmp_path: Path, first: str,
     (tmp_path / "slice.json").write_text(json.dumps({"name": "mine", "notes": notes}))
     start, end = (datetime.fromisoformat(f"{text}T00:00:00Z") for text in (first, last))
 
-    name, told = about_recording(str(tmp_path), start, end)
+    name, told = about_recordings(str(tmp_path), start, end)
 
     assert (name, [note.partition(":")[0] for note in told]) == ("mine", listed)
 

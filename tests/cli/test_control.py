@@ -44,7 +44,7 @@ def test_a_person_changes_the_mode_and_is_told_what_is_in_force(
 ) -> None:
     """I-68: one command halts, one resumes."""
     store = store_in(BREAKER, tmp_path / "state.db")
-    more = ["--state", f"sqlite:///{tmp_path}/state.db", "--reason", "looked at it", "--name", "ann"]
+    more = ["--state", f"sqlite:///{tmp_path}/state.db", "--reason", "looked at it", "--name", "ann", "--yes"]
 
     answered = CliRunner().invoke(main, [*command, *more])
 
@@ -59,8 +59,35 @@ def test_a_change_without_a_reason_is_refused(tmp_path: Path) -> None:
     state = ["--state", f"sqlite:///{tmp_path}/state.db"]
 
     assert CliRunner().invoke(main, ["resume", *state]).exit_code == 2
-    assert CliRunner().invoke(main, ["resume", *state, "--reason", " "]).exit_code == 1
+    assert CliRunner().invoke(main, ["resume", *state, "--reason", " ", "--yes"]).exit_code == 1
     assert mode_of(store) == BREAKER
+
+
+def test_a_person_is_asked_first_and_may_say_no(tmp_path: Path) -> None:
+    store = store_in(BREAKER, tmp_path / "state.db")
+    command = ["resume", "--state", f"sqlite:///{tmp_path}/state.db", "--reason", "looked at it"]
+
+    refused = CliRunner().invoke(main, command, input="n\n")
+    assert (refused.exit_code, mode_of(store)) == (1, BREAKER)
+
+    assert CliRunner().invoke(main, command, input="y\n").exit_code == 0
+    assert mode_of(store).mode is Mode.ACTIVE
+
+
+def test_each_change_is_kept_in_the_audit_and_a_second_halt_changes_nothing(tmp_path: Path) -> None:
+    """I-68: who, why and when."""
+    store = store_in(BREAKER, tmp_path / "state.db")
+    more = ["--state", f"sqlite:///{tmp_path}/state.db", "--yes"]
+    for command, name, reason in (("halt", "ann", "outage"), ("halt", "bob", "again"), ("resume", "bob", "over")):
+        answered = CliRunner().invoke(main, [command, *more, "--name", name, "--reason", reason])
+        assert answered.exit_code == 0, answered.output
+
+    audited = store.recent("audit", order_by="at", limit=10)
+
+    assert [(each.data["action"], each.data["by"], each.data["reason"]) for each in reversed(audited)] == [
+        ("mode-REDUCING", "person:ann", "outage"),
+        ("mode-ACTIVE", "person:bob", "over"),
+    ]
 
 
 def test_the_operator_waits_one_trading_day_before_a_reset() -> None:

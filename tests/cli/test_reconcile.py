@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
-from cli.reconcile import proof
+from cli.reconcile import COIN_STEP, Line, cells, proof
 from core.documents import document
 from core.model.trades import TrackRecord
 from core.ports import Write
@@ -52,7 +52,7 @@ def ledger(**changes: Any) -> dict[str, Any]:
         "fees_usd": "7.743125",
         "realised_pl_usd": "94.506875",
         "positions": [{"symbol": ETH, "qty": "9.975"}],
-        "orders": [{"client_order_id": OPEN.trade_id, "status": "filled"}],
+        "orders": [{"client_order_id": OPEN.trade_id, "parent_id": None, "status": "filled"}],
         "fills": [{"symbol": ETH}],
     }
     return {**plain, **changes}
@@ -80,7 +80,11 @@ def test_equal_books_are_equal_to_the_cent(state: Path) -> None:
         ("positions", [{"symbol": ETH, "qty": "9.975000001"}], ETH),
         ("positions", [{"symbol": ETH, "qty": "9.975"}, {"symbol": BTC, "qty": "0.5"}], BTC),
         ("orders", [], "Orders placed"),
-        ("orders", [{"client_order_id": "another", "status": "filled"}], "Different order ids that both know"),
+        (
+            "orders",
+            [{"client_order_id": "another", "parent_id": None, "status": "filled"}],
+            "Different order ids that both know",
+        ),
         ("fills", [{"symbol": ETH}, {"symbol": ETH}], "Fills"),
     ],
 )
@@ -114,3 +118,18 @@ def test_a_ledger_that_cannot_be_read_is_one_sentence(state: Path) -> None:
 
     assert answered.exit_code == 1
     assert answered.output.startswith("Error: no ledger can be read from")
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        (Line("AAPL", usd(51), usd(51), COIN_STEP), ("AAPL", "51", "51", "0")),
+        (Line("AAPL", usd("0.5"), usd(1), COIN_STEP), ("AAPL", "0.500000000", "1.000000000", "-0.500000000")),
+        (
+            Line(ETH, usd("9.975"), usd("9.975"), COIN_STEP, "ETH"),
+            (ETH, "9.975000000 ETH", "9.975000000 ETH", "0.000000000"),
+        ),
+    ],
+)
+def test_decimals_are_shown_only_where_a_quantity_has_any(line: Line, shown: tuple[str, ...]) -> None:
+    assert cells(line) == shown

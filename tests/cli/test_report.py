@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from datetime import date, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -11,15 +12,18 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
-from cli.charts import DARK, LIGHT, equity_chart
+from cli.charts import DARK, LIGHT, equity_chart, spread_dates
+from cli.demo import Concluded, all_accounts
 from cli.main import main
 from cli.reconcile import Line, Proof
 from cli.report import html, markdown, terminal
 from cli.report_page import Page, Surroundings, report_page
+from cli.sections import Section
 from core.model.judgement import Mode, ModeState, Refusal
+from core.model.orders import Side
 from core.reporting.performance import Performance, performance
 from core.state.sqlite import SqliteStore
-from tests.reporting.facts import BTC, ETH, cycle, day, history, receipt_write, trade, trade_write
+from tests.reporting.facts import BTC, ETH, contract, cycle, day, history, receipt_write, trade, trade_write
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PROOF = Proof("2024-01-10T00:00:00Z", 1, (Line("Cash", Decimal("995.25"), Decimal("995.25"), Decimal("0.01"), "$"),))
@@ -109,15 +113,136 @@ def test_the_first_cards_set_the_return_beside_cash_and_the_same_exposure() -> N
     ]
 
 
-def test_stops_are_told_with_their_overshoot_and_with_who_was_watching() -> None:
+def section_of(page: Page, title: str) -> Section:
+    (found,) = (section for section in page.sections if section.title.startswith(title))
+    return found
+
+
+def test_stops_are_told_by_module_with_their_overshoot_and_with_who_was_watching() -> None:
     cycles = [cycle(number, "1000") for number in range(3)]
-    run = performance(history(cycles, [trade(0, "85.5")]), taker_fee_frac=Decimal("0.0025"))
+    gapped = trade(1, "74")
+    gapped = replace(gapped, entries=tuple(replace(fill, price=Decimal(75)) for fill in gapped.entries))
+    run = performance(history(cycles, [trade(0, "85.5"), gapped]), taker_fee_frac=Decimal("0.0025"))
 
-    (stops,) = (section for section in page_of(run).sections if section.title.startswith("Stops"))
+    page = page_of(run)
+    stops = section_of(page, "Stops")
 
-    assert "5.0% below the stop price, the worst 5.0% below; in all that cost $44.89." in stops.notes[0]
-    assert stops.notes[1].startswith("Cycles ran every 24 h; between them nobody watched the stops.")
-    assert any("here every 24 h" in limit for limit in page_of(run).limits)
+    # 85.5 is 5 % below the stop of 90: 9.975 coins for 4.50 less each
+    assert stops.rows == (("crypto", "1", "-10.00%", "-14.50%", "-$99.75", "-$144.64", "5.0%", "5.0%"),)
+    assert stops.notes[0].endswith("In all it cost $44.89.")
+    assert stops.notes[1].startswith("Not counted: 1 trade bought at or below its own stop")
+    assert "judged by cycles alone (crypto every 24 h): " in stops.notes[2]
+    assert "Whole shares have their stop at the broker" in stops.notes[2]
+    assert any(limit.endswith("only when a cycle runs: crypto every 24 h.") for limit in page.limits)
+
+
+def test_an_option_sold_at_its_stop_is_named() -> None:
+    put = contract("AAPL250718P00185000", Side.BUY, "2.51", "0.83")
+    put = replace(put, strategy="protective_put", exit_reason="stop: -$168.00 on a debit of $251.00")
+
+    stops = section_of(page_of(performance(history([cycle(0, "1000")], [put]), taker_fee_frac=Decimal(0))), "Stops")
+
+    assert stops.notes[1] == (
+        "Option sold at its stop: protective put on AAPL, opened 2024-01-01: -$168.00, where the cycle that judged it "
+        "saw -$168.00 on a debit of $251.00."
+    )
+
+
+def test_alarms_are_told_with_the_pace_that_left_the_gap() -> None:
+    """I-38: that nobody looked after a position is in the report."""
+    alarm = "2 ETH/USD without a live exit: last looked at 825 minutes ago"
+    cycles = [replace(cycle(number, "1000"), alarms=(alarm,) * (number > 1)) for number in range(4)]
+
+    alarms = section_of(page_of(performance(history(cycles), taker_fee_frac=Decimal(0))), "Positions without")
+
+    assert alarms.rows[:2] == (("Alarms", "2"), ("Cycles that raised any", "2 of 4"))
+    assert "Here cycles ran less often than that (crypto every 24 h)" in alarms.notes[0]
+    assert alarms.notes[1] == f"The first in its own words: {alarm}."
+    assert section_of(page_of(run_of(0)), "Positions without").notes == (
+        "No cycle found a position without a live exit.",
+    )
+
+
+def test_open_trades_are_listed_with_what_they_may_lose_together() -> None:
+    spread = [
+        replace(contract(f"AAPL240119C00{strike}000", side, price, None), max_loss_usd=Decimal(150), stop_price=None)
+        for strike, side, price in (("200", Side.BUY, "5"), ("210", Side.SELL, "2"))
+    ]
+    run = performance(history([cycle(0, "1000", "500")], [trade(0, None), *spread]), taker_fee_frac=Decimal(0))
+
+    listed = section_of(page_of(run), "Open trades")
+
+    assert listed.rows == (
+        ("BTC/USD momentum: 9.975", "2024-01-01", "$1,000.00", "$1,000.00", "90.00"),
+        (
+            "AAPL bull call spread: 1 AAPL240119C00200000, -1 AAPL240119C00210000",
+            "2024-01-01",
+            "$300.00",
+            "$300.00",
+            "none",
+        ),
+        ("all", "", "$1,300.00", "$1,300.00", ""),
+    )
+    assert listed.notes[0].startswith("Options may lose $300.00 in all")
+    assert "would come to -$102.25" in listed.notes[1]
+
+
+def test_where_options_traded_the_basket_is_no_fair_yardstick_and_their_spread_is_missing() -> None:
+    closed = contract("AAPL240119C00200000", Side.BUY, "5", "7")
+    page = page_of(performance(history([cycle(0, "1000")], [trade(0, "110"), closed]), taker_fee_frac=Decimal(0)))
+
+    beside = section_of(page, "Beside cash").notes[0]
+    assert "an option's market value is not its exposure" in beside
+    assert "fair" not in beside
+    assert any("no quotes of option contracts" in note for note in section_of(page, "Closed trades").notes)
+    plain = page_of(run_of(3))
+    assert "fair yardsticks" in section_of(plain, "Beside cash").notes[0]
+    assert not any("option" in note for note in section_of(plain, "Closed trades").notes)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ((True, True), "it had no idea: the market was never as it asks"),
+        ((True, False), "no idea in the cycles that could see the market (1 of 2)"),
+        ((False, False), "no cycle could see the market (0 of 2)"),
+    ],
+)
+def test_a_strategy_without_ideas_is_told_with_what_its_cycles_could_see(seen: tuple[bool, ...], words: str) -> None:
+    cycles = [replace(cycle(0, "1000", module="options"), could_see=each) for each in seen]
+    run = performance(history(cycles), taker_fee_frac=Decimal(0), strategies={"options": ["iron_condor"]})
+
+    ((name, _, reason),) = section_of(page_of(run), "Strategies that").rows
+
+    assert name == "iron condor (options)"
+    assert reason.startswith(words)
+
+
+def test_words_of_a_receipt_are_shown_plain_and_settings_stay() -> None:
+    refused = (Refusal(BTC, "held_for_orders", "the exit says time_stop: see MARKET_TIER"),)
+
+    (row,) = section_of(page_of(run_of(0, refusals=refused)), "What was not traded").rows
+
+    assert row == ("held for orders", "1", "2024-01-01 BTC/USD: the exit says time stop: see MARKET_TIER")
+
+
+def test_each_of_several_accounts_is_named_and_their_trades_are_summed() -> None:
+    page = report_page(run_of(1), Surroundings("a test", account="account 1 of 2: crypto and stocks"))
+
+    assert all("report, account 1 of 2: crypto and stocks" in shown for shown in renderings(page))
+    concluded = [Concluded(True, {"crypto": 60, "stocks": 19}), Concluded(True, {"stocks": 1, "options": 1})]
+    assert all_accounts(concluded) == (
+        "Over the 2 accounts: 81 closed trades (crypto 60, options 1, stocks 20); all books equal to the cent: yes"
+    )
+    assert all_accounts([concluded[0], Concluded(False, {})]).endswith("all books equal to the cent: no")
+
+
+def test_dates_below_a_chart_divide_its_span_evenly() -> None:
+    first = date(2025, 6, 16)
+
+    assert spread_dates(first, first) == [first]
+    assert spread_dates(first, first + timedelta(days=2)) == [first + timedelta(days=number) for number in range(3)]
+    assert spread_dates(first, first + timedelta(days=24)) == [first + timedelta(days=4 * n) for n in range(7)]
 
 
 def test_every_section_says_what_it_rests_on() -> None:

@@ -15,6 +15,7 @@ from cli.main import main
 from cli.processes import StackFailed
 from cli.run import follow_schedule, paper_settings, told
 from cli.scheduler import SCHEDULE_TIME_HEADER, Delivery, Scheduler
+from core.schedules import CRYPTO_CYCLE
 from tests.cli.answering import answering
 
 KEYS = {"ALPACA_PAPER_API_KEY": "k", "ALPACA_PAPER_SECRET_KEY": "s"}
@@ -57,18 +58,20 @@ def test_a_cycle_is_told_in_a_line_and_its_orders_below() -> None:
         "equity_usd": "100.00",
         "cash_usd": "90.00",
         "closed_trades": 3,
+        "alarms": [],
         "symbols": [{"done": ["buy 1 BTC/USD"]}, {"done": []}],
     }
 
-    shown = told(Delivery(datetime(2024, 1, 1, tzinfo=UTC), receipt, 20.0, 1))
+    shown = told(Delivery(CRYPTO_CYCLE, datetime(2024, 1, 1, tzinfo=UTC), receipt, 20.0, 1))
 
-    assert shown == "2024-01-01 00:00:00 UTC  ACTIVE  equity $100.00  cash $90.00  closed trades 3\n  buy 1 BTC/USD"
+    first = "2024-01-01 00:00:00 UTC  crypto_cycle  ACTIVE  equity $100.00  cash $90.00  closed trades 3"
+    assert shown == f"{first}\n  buy 1 BTC/USD"
 
 
 def test_a_cycle_that_did_nothing_says_why() -> None:
     receipt = {"outcome": "busy", "held_by": "crypto_cycle-1"}
 
-    assert "crypto_cycle-1" in told(Delivery(datetime(2024, 1, 1, tzinfo=UTC), receipt, 20.0, 1))
+    assert "crypto_cycle-1" in told(Delivery(CRYPTO_CYCLE, datetime(2024, 1, 1, tzinfo=UTC), receipt, 20.0, 1))
 
 
 class Watch:

@@ -48,7 +48,11 @@ def test_a_function_that_stays_unsure_ends_the_run_instead_of_being_skipped() ->
         answering() as venue,
         pytest.raises(DeliveryFailed, match="was not done, 503"),
     ):
-        list(virtual_deliveries(scheduler(functions), VenueClock(venue.url), CRYPTO_CYCLE, [MONDAY, MONDAY]))
+        list(
+            virtual_deliveries(
+                scheduler(functions), VenueClock(venue.url), [(CRYPTO_CYCLE, MONDAY), (CRYPTO_CYCLE, MONDAY)]
+            )
+        )
 
     assert functions.headers(SCHEDULE_TIME_HEADER) == [STAMP] * 4
     assert len(venue.asked) == 1
@@ -57,7 +61,9 @@ def test_a_function_that_stays_unsure_ends_the_run_instead_of_being_skipped() ->
 def test_the_venue_stands_at_each_tick_and_no_tick_is_left_out() -> None:
     times = list(ticks(MONDAY, MONDAY + timedelta(hours=8), timedelta(hours=4)))
     with answering(200, 503, 200) as functions, answering() as venue:
-        delivered = list(virtual_deliveries(scheduler(functions), VenueClock(venue.url), CRYPTO_CYCLE, times))
+        delivered = list(
+            virtual_deliveries(scheduler(functions), VenueClock(venue.url), [(CRYPTO_CYCLE, at) for at in times])
+        )
 
     stamps = [f"2024-01-01T{hour:02}:00:00Z" for hour in (0, 4, 8)]
     assert [delivery.scheduled_at for delivery in delivered] == times
@@ -69,7 +75,7 @@ def test_an_account_that_somebody_else_holds_ends_the_run() -> None:
     with answering() as functions, answering() as venue:
         functions.body = {"outcome": "busy", "held_by": "another"}
         with pytest.raises(DeliveryFailed, match="busy"):
-            list(virtual_deliveries(scheduler(functions), VenueClock(venue.url), CRYPTO_CYCLE, [MONDAY]))
+            list(virtual_deliveries(scheduler(functions), VenueClock(venue.url), [(CRYPTO_CYCLE, MONDAY)]))
 
 
 def test_a_venue_that_refuses_to_move_ends_the_run() -> None:

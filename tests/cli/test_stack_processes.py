@@ -9,7 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import sin
@@ -114,6 +114,15 @@ def test_a_demo_beyond_a_recording_without_a_description_is_refused_and_deletes_
     assert (tmp_path / "state.db").read_text() == "an earlier run"
 
 
+@pytest.fixture
+def heeds_interrupts() -> Iterator[None]:
+    """Children that Ctrl-C ends: whatever a shell starts with `&` ignores it, and so would they."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeds_interrupts")
 def test_an_interrupted_demo_says_how_far_it_came_and_keeps_the_older_report(recording: Path, tmp_path: Path) -> None:
     (tmp_path / "report.html").write_text("an earlier report")
     arguments = ["demo", "--data", str(recording), "--start", "2024-01-01", "--end", END, "--every", "5m"]
@@ -130,8 +139,8 @@ def test_an_interrupted_demo_says_how_far_it_came_and_keeps_the_older_report(rec
         process.send_signal(signal.SIGINT)
         _, told = process.communicate(timeout=TIMEOUT_S)
     finally:
-        process.kill()
-        process.wait()
+        process.terminate()
+        process.wait(TIMEOUT_S)
 
     assert process.returncode == 130
     assert re.fullmatch(r"Error: stopped after \d+ of 40,\d+ cycles; the report in .+ is an earlier run's\n", told)

@@ -13,11 +13,12 @@ from cli.main import main
 from core.control import mode_write
 from core.documents import document
 from core.model.judgement import Mode, ModeState
-from core.model.trades import Books
+from core.model.orders import OrderClass, OrderType, Side
+from core.model.trades import Books, LegRecord
 from core.ports import Write
 from core.state.sqlite import SqliteStore
-from tests.builders import books, record
-from tests.reporting.facts import day, receipt_write, trade
+from tests.builders import books, intent, record, usd
+from tests.reporting.facts import contract, day, receipt_write, trade
 
 HALTED = ModeState(Mode.HALTED, "emergency", "person:ann", day(2))
 
@@ -49,9 +50,34 @@ def test_mode_last_cycle_open_trades_and_orders_are_told(tmp_path: Path) -> None
         "emergency. "
         "Last finished cycle: 2024-01-02 00:00 UTC, done, equity $1,000.00, of it $900.00 in cash. "
         "1 newer cycle began and did not finish: crypto_cycle-2. "
-        "Open trades: 1 symbol quantity open since, UTC stop target BTC/USD 9.975 2024-01-01 00:00 90 120 "
+        "Open trades: 1 trade opened cost may lose stop target "
+        "BTC/USD momentum: 9.975 2024-01-01 $1,000.00 $1,000.00 90.00 120.00 "
         "Unsettled orders: 1 order side quantity filled status BTCUSD-entry-1 buy 1 0 accepted"
     )
+
+
+def test_a_structure_is_one_row_with_its_contracts_as_they_are_held_and_its_worst_loss(tmp_path: Path) -> None:
+    bought = contract("AAPL240119C00200000", Side.BUY, "5", None)
+    written = contract("AAPL240119C00210000", Side.SELL, "2", None)
+    held = books(trades=tuple(replace(each, max_loss_usd=usd(150), stop_price=None) for each in (written, bought)))
+
+    shown = shown_of(tmp_path, books_write(held), mode_write(HALTED, "paper-1", None))
+
+    assert (
+        "AAPL bull call spread: 1 AAPL240119C00200000, -1 AAPL240119C00210000 2024-01-01 $300.00 $300.00 none" in shown
+    )
+
+
+def test_an_order_shows_what_it_filled_itself_and_not_what_its_stop_sold(tmp_path: Path) -> None:
+    bracket = record(
+        replace(intent(), quantity=usd(51), order_class=OrderClass.BRACKET),
+        filled_quantity=usd(102),
+        legs=(LegRecord("stop-1", "AAPL", Side.SELL, OrderType.STOP, True, usd(51)),),
+    )
+
+    shown = shown_of(tmp_path, books_write(books(unsettled=(bracket,))), mode_write(HALTED, "paper-1", None))
+
+    assert "BTCUSD-entry-1 buy 51 51 accepted" in shown
 
 
 def test_nothing_open_is_said(tmp_path: Path) -> None:
@@ -76,3 +102,12 @@ def test_a_breaker_is_named_and_lapses_when_its_time_ends(tmp_path: Path, until:
 
 def test_a_lost_mode_is_told_as_the_next_cycle_would_take_it(tmp_path: Path) -> None:
     assert "Trading mode: REDUCING (exits only)" in shown_of(tmp_path, books_write(books()))
+
+
+def test_a_position_without_an_exit_is_told_first_of_all(tmp_path: Path) -> None:
+    """I-38: what nobody looks after is seen by whoever asks how the account stands."""
+    alarmed = receipt_write(1, alarms=["10 AAPL without a live exit: nobody has looked at it"])
+
+    shown = shown_of(tmp_path, books_write(books()), mode_write(HALTED, "paper-1", None), alarmed)
+
+    assert "ALARM: 10 AAPL without a live exit: nobody has looked at it Open trades" in shown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from core.documents import document
 from core.model.judgement import Mode, Refusal
 from core.model.market import AssetClass
+from core.model.orders import Side
 from core.model.trades import BookedFill, Trade
 from core.ports import Write
 from core.reporting.history import CycleFacts, History
@@ -34,12 +36,16 @@ def cycle(
     quotes: Mapping[str, tuple[Decimal, Decimal]] | None = None,
     refusals: Sequence[Refusal] = (),
     duration_ms: float = 20.0,
+    module: str = "crypto",
+    invested_usd: Mapping[AssetClass, Decimal] | None = None,
 ) -> CycleFacts:
     """The cycle at midnight of that day; all cash and one quote of BTC unless said otherwise."""
     return CycleFacts(
+        module=module,
         as_of=day(number),
         equity_usd=Decimal(equity),
         cash_usd=Decimal(cash or equity),
+        invested_usd=invested_usd or {},
         mode=mode[0],
         mode_by=mode[1],
         mode_reason=mode[2],
@@ -86,6 +92,24 @@ def trade(
     )
 
 
+def contract(symbol: str, side: Side, price_in: str, price_out: str | None, closed_on: int = 2) -> Trade:
+    """One contract of a spread that was opened on the first day."""
+    plain = trade(0, price_out, symbol=symbol, strategy="bull_call_spread", reason="profit: doubled")
+    entry = replace(plain.entries[0], quantity=Decimal(1), price=Decimal(price_in), fee_quantity=Decimal(0))
+    exits = [replace(fill, quantity=Decimal(1), fee_usd=Decimal(0), at=day(closed_on)) for fill in plain.exits]
+    return replace(
+        plain,
+        trade_id=f"AAPL-spread-0-{symbol}",
+        asset_class=AssetClass.OPTION,
+        entries=(entry,),
+        exits=tuple(exits),
+        side=side,
+        multiplier=Decimal(100),
+        structure_id="AAPL-spread-0",
+        underlying="AAPL",
+    )
+
+
 def history(cycles: Sequence[CycleFacts], trades: Sequence[Trade] = ()) -> History:
     return History(tuple(cycles), tuple(trades))
 
@@ -94,9 +118,11 @@ def receipt_write(number: int, **changes: Any) -> Write:
     """A finished cycle as the store keeps it: BTC was quoted and its entry refused."""
     report: dict[str, Any] = {
         "outcome": "done",
+        "module": "crypto",
         "as_of": day(number).isoformat(),
         "equity_usd": "1000.00",
         "cash_usd": "900.00",
+        "invested_usd": {"crypto": "100.00"},
         "mode": "ACTIVE",
         "mode_by": "cronfolio",
         "mode_reason": "first run of this account",
@@ -105,7 +131,9 @@ def receipt_write(number: int, **changes: Any) -> Write:
             {
                 "symbol": BTC,
                 "seen": {"bid": 99.0, "ask": 101.0},
-                "refused": [{"rule": "costs", "reason": "expected edge 0.10% does not beat 0.50%"}],
+                "refused": [
+                    {"rule": "costs", "reason": "expected edge 0.10% does not beat 0.50%", "strategy": "momentum"}
+                ],
                 "done": [],
             },
             {"symbol": ETH, "seen": {}, "refused": [], "done": []},

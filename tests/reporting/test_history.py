@@ -8,6 +8,7 @@ import pytest
 
 from core.errors import BadFacts, BadRequest
 from core.model.judgement import Mode, Refusal
+from core.model.market import AssetClass
 from core.ports import Write
 from core.reporting.history import read_history
 from core.state.sqlite import SqliteStore
@@ -29,15 +30,17 @@ def test_cycles_and_trades_come_back_oldest_first(store: SqliteStore) -> None:
 
 
 def test_a_receipt_gives_equity_mode_quotes_refusals_and_its_duration(store: SqliteStore) -> None:
-    store.commit([receipt_write(0, mode="REDUCING", mode_by="breaker:daily_loss", mode_reason="down 2.50%")])
+    changes = {"mode": "REDUCING", "mode_by": "breaker:daily_loss", "mode_reason": "down 2.50%", "module": "stocks"}
+    store.commit([receipt_write(0, **changes)])
 
     (cycle,) = read_history(store).cycles
 
     assert (cycle.equity_usd, cycle.cash_usd) == (Decimal("1000.00"), Decimal("900.00"))
     assert (cycle.mode, cycle.mode_by, cycle.mode_reason) == (Mode.REDUCING, "breaker:daily_loss", "down 2.50%")
     assert cycle.quotes == {BTC: (Decimal("99.0"), Decimal("101.0"))}
-    assert cycle.refusals == (Refusal(BTC, "costs", "expected edge 0.10% does not beat 0.50%"),)
+    assert cycle.refusals == (Refusal(BTC, "costs", "expected edge 0.10% does not beat 0.50%", "momentum"),)
     assert cycle.duration_ms == 25
+    assert (cycle.module, cycle.invested_usd) == ("stocks", {AssetClass.CRYPTO: Decimal("100.00")})
 
 
 def test_a_cycle_that_is_under_way_or_was_given_up_is_no_result(store: SqliteStore) -> None:
@@ -51,6 +54,21 @@ def test_a_cycle_that_is_under_way_or_was_given_up_is_no_result(store: SqliteSto
     )
 
     assert len(read_history(store).cycles) == 1
+
+
+def test_options_could_see_the_market_where_an_underlying_has_an_outlook(store: SqliteStore) -> None:
+    def seen(**facts: str) -> list[dict[str, object]]:
+        return [{"symbol": "AAPL", "seen": facts, "refused": []}]
+
+    store.commit(
+        [
+            receipt_write(0, module="options", symbols=seen(missing="the price is old")),
+            receipt_write(1, module="options", symbols=seen(outlook="bullish")),
+            receipt_write(2, module="stocks", symbols=seen()),
+        ]
+    )
+
+    assert [cycle.could_see for cycle in read_history(store).cycles] == [False, True, True]
 
 
 def test_an_empty_store_has_nothing_to_report(store: SqliteStore) -> None:

@@ -100,8 +100,8 @@ def test_groups_add_up_to_the_whole() -> None:
     run = figures([cycle(0, "1000"), cycle(9, "885.52")], trades)
 
     assert [(group.name, group.trades, group.realised_usd) for group in run.by_strategy] == [
-        ("momentum", 2, 2 * LOSS),
-        ("breakout", 1, WIN),
+        ("momentum (crypto)", 2, 2 * LOSS),
+        ("breakout (crypto)", 1, WIN),
     ]
     assert [(group.name, group.trades, group.realised_usd) for group in run.by_symbol] == [
         (BTC, 2, WIN + LOSS),

@@ -1,0 +1,92 @@
+"""What the demo plays: recordings, windows and the jobs that are due in them, as the schedule would deliver them."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from cli.scheduler import next_run, ticks
+from core.schedules import CRYPTO_CYCLE, NEW_YORK, OPTIONS_CYCLE, STOCKS_CYCLE, Job
+
+STOCKS_AT = time(9, 45, tzinfo=ZoneInfo(NEW_YORK))
+"""Daily bars change once a day: one stocks cycle, as soon as a session's first fifteen minutes are over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One account's run through one window of recorded time.
+
+    `told`: what it trades; `every`: between two crypto cycles; `limits`: what its recordings lack in this window.
+    """
+
+    name: str
+    told: str
+    data: str
+    start: datetime
+    end: datetime
+    cash_usd: Decimal
+    every: timedelta = timedelta(days=1)
+    limits: tuple[str, ...] = ()
+
+
+BARS = Act(
+    name="bars",
+    told="crypto and stocks",
+    data="crypto-daily,stocks-daily",
+    start=datetime(2018, 6, 1, tzinfo=UTC),
+    end=datetime(2019, 12, 31, tzinfo=UTC),
+    cash_usd=Decimal(100_000),
+)
+OPTIONS = Act(
+    name="options",
+    told="options, and stocks beside them",
+    data="option-chains,aapl-intraday",
+    start=datetime(2025, 6, 16, tzinfo=UTC),
+    end=datetime(2025, 7, 10, tzinfo=UTC),
+    cash_usd=Decimal(500_000),
+    limits=(
+        "Of the eight underlyings whose options are traded, the chains hold four on the first day and seven on the "
+        "seven days after it; IWM is in none.",
+        "Recorded daily closes end on 2025-06-20 (SPY: 2025-06-25) and only AAPL has bars after that, so what options "
+        "take for a trend rests on closes that are up to nineteen days old.",
+    ),
+)
+"""Half a million dollars, since a hundred shares or a written put must fit into the limit of one symbol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Traded:
+    """What a venue trades: crypto pairs, stocks with bars, and underlyings with option chains."""
+
+    pairs: tuple[str, ...]
+    stocks: tuple[str, ...]
+    underlyings: tuple[str, ...]
+
+
+def due_cycles(act: Act, traded: Traded) -> Iterator[tuple[Job, datetime]]:
+    """Every cycle of the window in the order of time; a kind of asset that is not recorded has none."""
+    crypto = ((at, CRYPTO_CYCLE) for at in ticks(act.start, act.end, act.every)) if traded.pairs else ()
+    stocks = ((at, STOCKS_CYCLE) for at in _weekdays(act)) if traded.stocks else ()
+    options = ((at, OPTIONS_CYCLE) for at in _scheduled(OPTIONS_CYCLE, act)) if traded.underlyings else ()
+    for at, job in heapq.merge(crypto, stocks, options, key=lambda item: item[0]):
+        yield job, at
+
+
+def _weekdays(act: Act) -> Iterator[datetime]:
+    day: date = act.start.date()
+    while day <= act.end.date():
+        at = datetime.combine(day, STOCKS_AT).astimezone(UTC)
+        if day.weekday() < 5 and act.start <= at <= act.end:
+            yield at
+        day += timedelta(days=1)
+
+
+def _scheduled(job: Job, act: Act) -> Iterator[datetime]:
+    at = next_run(job, act.start)
+    while at <= act.end:
+        yield at
+        at = next_run(job, at)
