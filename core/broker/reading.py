@@ -16,7 +16,7 @@ from core.model.market import AssetClass
 class Wire(BaseModel):
     """Alpaca adds fields without notice: what we do not read is ignored, what we read must fit."""
 
-    model_config = ConfigDict(extra="ignore", frozen=True)
+    model_config = ConfigDict(extra="ignore", frozen=True, defer_build=True)
 
 
 WireT = TypeVar("WireT", bound=Wire)
