@@ -25,7 +25,7 @@ from core.decide import decide
 from core.model.bars import Bars, FloatArray, from_rows
 from core.model.judgement import Snapshot
 from core.model.market import Timeframe
-from core.modules import MODULES
+from core.modules import module_named
 from tests.stock_builders import at, at_moment, stock_snapshot, weekdays
 
 MORE_NAMES = tuple(f"MORE{letter}" for letter in "ABCDEFGHI")
@@ -40,7 +40,7 @@ Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 def measure() -> list[Figure]:
     """Processor time of all in one process, in turn; the median of the rounds' ratios."""
-    module, moment = MODULES["stocks"], _snapshot(_bars())
+    module, moment = module_named("stocks"), _snapshot(_bars())
     calls, own_calls = _recorded_calls(moment.bars), _recorded_calls(moment.bars, last=1)
 
     def bare() -> None:

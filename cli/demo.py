@@ -39,7 +39,7 @@ from core.documents import parsed
 from core.errors import CronfolioError
 from core.model.judgement import Mode, ModeState
 from core.model.limits import Costs
-from core.modules import STRATEGY_NAMES
+from core.modules import strategy_names
 from core.ports import Store
 from core.reporting.history import read_history
 from core.reporting.performance import performance
@@ -252,7 +252,9 @@ def conclude(played: Played, console: Console, account: str) -> Concluded:
     """Write and print the report, which ends with the proof of the books. `account`: its name among several."""
     try:
         result = proof(played.store, played.ledger)
-        run = performance(read_history(played.store), taker_fee_frac=Costs().taker_fee_frac, strategies=STRATEGY_NAMES)
+        run = performance(
+            read_history(played.store), taker_fee_frac=Costs().taker_fee_frac, strategies=strategy_names()
+        )
         mode = mode_in_force(played.store, played.ended_at)
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error

@@ -21,7 +21,7 @@ from cli.tables import PlainTable
 from cli.words import wide_console
 from core.errors import CronfolioError
 from core.model.limits import Costs
-from core.modules import STRATEGY_NAMES
+from core.modules import strategy_names
 from core.reporting.history import read_history
 from core.reporting.performance import Performance, performance
 from core.reporting.standing import mode_in_force
@@ -47,7 +47,7 @@ def report(state: str, out_folder: Path | None) -> None:
         history, mode = read_history(store), mode_in_force(store, datetime.now(UTC))
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
-    run = performance(history, taker_fee_frac=Costs().taker_fee_frac, strategies=STRATEGY_NAMES)
+    run = performance(history, taker_fee_frac=Costs().taker_fee_frac, strategies=strategy_names())
     page = report_page(run, Surroundings(source=f"from {state}", limits=(DEPOSITS,), mode=mode))
     wide_console().print(terminal(page))
     if out_folder is not None:

@@ -15,7 +15,7 @@ from core.execution.follow import follow_order
 from core.execution.opening import opened_books
 from core.model.judgement import PERSON
 from core.model.trades import Books, OrderRecord
-from core.modules import MODULES
+from core.modules import CLASSES
 from core.ports import Broker
 
 
@@ -36,7 +36,7 @@ def adopt(world: World, *, reason: str, by: str) -> Books:
     if not isinstance(held, claiming.Claim):
         raise BadRequest(f"{held.answer(request.cycle_id)['outcome']}: a run holds the account; try again in a minute")
     try:
-        classes = frozenset(module.asset_class for module in MODULES.values())
+        classes = frozenset(CLASSES.values())
         # In this order: what happened up to now is in the positions, and a fill after them shows in the orders.
         happened = world.broker.activities(since=datetime.combine(as_of.date(), time(), as_of.tzinfo))
         books = opened_books(account, world.broker.positions(), as_of, asset_classes=classes)

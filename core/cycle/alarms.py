@@ -8,7 +8,7 @@ from datetime import datetime
 from core.cycle.look import BrokerFacts
 from core.model.judgement import Mode, ModeState
 from core.model.market import AssetClass
-from core.modules import MODULES
+from core.modules import CLASSES
 from core.risk.coverage import exit_coverage
 from core.units import text
 
@@ -23,10 +23,10 @@ def exit_alarms(facts: BrokerFacts, mode: ModeState, module: str, watched: Mappi
         names = ", ".join(position.symbol for position in facts.positions)
         return (f"mode is {mode.mode}: no exit is sent for {names}; only what rests at the broker protects",)
     found = []
-    for name, each in MODULES.items():
-        if each.asset_class is not AssetClass.CRYPTO and not facts.clock.is_open:
+    for name, asset_class in CLASSES.items():
+        if asset_class is not AssetClass.CRYPTO and not facts.clock.is_open:
             continue
-        held = [position for position in facts.positions if position.asset_class is each.asset_class]
+        held = [position for position in facts.positions if position.asset_class is asset_class]
         watched_at = facts.as_of if name == module else watched.get(name)
         for coverage in exit_coverage(held, facts.orders, watched_at=watched_at, as_of=facts.as_of):
             if coverage.gap > 0:

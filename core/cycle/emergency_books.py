@@ -18,7 +18,7 @@ from core.execution.opening import opened_books
 from core.model.judgement import PERSON, Decision, Mode, ModeState
 from core.model.orders import Account, OrderIntent, Position
 from core.model.trades import Books, OrderRecord
-from core.modules import MODULES
+from core.modules import CLASSES
 from core.ports import Write
 
 PAUSE_S = 1.0
@@ -61,7 +61,7 @@ class EmergencyBooks:
         decision = Decision(tuple(intents), (), (), (), None)
         records = planned(decision, self._request.cycle_id, as_of)
         if self._held is not None:
-            classes = frozenset(module.asset_class for module in MODULES.values())
+            classes = frozenset(CLASSES.values())
             books = self._books or opened_books(self._account, positions, as_of, asset_classes=classes)
             self._books = replace(with_records(books, records), unfinished_cycle_id=self._request.cycle_id)
             writes = self._changed(self._held, records)

@@ -8,7 +8,6 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from core.cycle.look_options import option_facts
 from core.cycle.universe import Listing
 from core.cycle.world import CycleRequest, World
 from core.data.bars import completed, completed_sessions
@@ -21,7 +20,7 @@ from core.model.market import AssetClass, Clock
 from core.model.options import underlying_of
 from core.model.orders import Account, Activities, Order, Position
 from core.model.trades import Books
-from core.modules import MODULES
+from core.modules import module_named
 from core.modules.module import Universe
 from core.ports import Market
 
@@ -110,7 +109,7 @@ def market_facts(
 
     Market data that cannot be had closes the way in, never the way out: exits go by the broker's own prices then.
     """
-    module = MODULES[request.module]
+    module = module_named(request.module)
     universe = module.universe(world.settings)
     tradable = {asset.symbol: asset for asset in listing.assets if asset.tradable and asset.symbol in universe.symbols}
     held = [position.symbol for position in facts.positions if position.asset_class is universe.asset_class]
@@ -146,7 +145,11 @@ def market_facts(
         sessions=listing.sessions,
         last_trades={trade.symbol: trade for trade in trades},
     )
-    return option_facts(world, snapshot) if universe.has_chains else snapshot, market.has_read_history
+    if universe.has_chains:
+        from core.cycle.look_options import option_facts
+
+        snapshot = option_facts(world, snapshot)
+    return snapshot, market.has_read_history
 
 
 def _market(

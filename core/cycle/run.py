@@ -30,13 +30,13 @@ from core.model.judgement import Decision, ModeState, Snapshot
 from core.model.market import Clock
 from core.model.orders import Account, Activities, Order
 from core.model.trades import Books, OrderRecord
-from core.modules import MODULES
+from core.modules import CLASSES, module_named
 from core.ports import Write
 from core.risk.marks import marked
 
 log = structlog.get_logger()
 
-TRADED_CLASSES = frozenset(module.asset_class for module in MODULES.values())
+TRADED_CLASSES = frozenset(CLASSES.values())
 
 Now = Callable[[], datetime]
 
@@ -172,7 +172,7 @@ def _listing(
     world: World, request: CycleRequest, stored: claiming.Stored, facts: BrokerFacts
 ) -> tuple[listings.Listing, list[Write]]:
     """The assets and sessions to trade by: what is kept, or what the broker says now and the write that keeps it."""
-    universe = MODULES[request.module].universe(world.settings)
+    universe = module_named(request.module).universe(world.settings)
     kept = listings.kept(stored.universe, universe, facts.as_of)
     if kept is not None:
         return kept, []
@@ -186,13 +186,13 @@ def _refreshed(
     is_busy = facts.activities is not None or fees_are_due(books, facts.as_of)
     if is_busy or listing.day == facts.as_of.date():
         return []
-    universe = MODULES[request.module].universe(world.settings)
+    universe = module_named(request.module).universe(world.settings)
     return listings.read(world, request.module, universe, facts.account.account_id, facts.as_of)[1]
 
 
 def _decision(facts: BrokerFacts, snapshot: Snapshot, request: CycleRequest) -> Decision:
     """What is decided; nothing is bought while fills that the books lack cannot be read."""
-    decision = decide(snapshot, MODULES[request.module])
+    decision = decide(snapshot, module_named(request.module))
     return without_entries(decision, "activities", facts.unread) if facts.unread else decision
 
 

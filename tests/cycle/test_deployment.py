@@ -44,3 +44,17 @@ def test_every_function_is_private_bounded_and_alone(manifest: dict[str, Any]) -
             "ALPACA_PAPER_API_KEY",
             "ALPACA_PAPER_SECRET_KEY",
         }
+
+
+def test_a_function_imports_its_own_module_alone() -> None:
+    """What a function imports it pays for in every cold start."""
+    code = (
+        "import sys; from core.app import Instance; import core.cycle.run; from core.modules import module_named; "
+        "module_named('crypto'); print([name for name in sys.modules if name.startswith('core.modules.')])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=FUNCTIONS, capture_output=True, text=True, timeout=60)
+
+    assert "core.modules.crypto'" in done.stdout, done.stderr
+    assert "options" not in done.stdout
+    assert "stocks" not in done.stdout

@@ -20,7 +20,7 @@ from core.model.limits import Costs, RiskLimits, SafetyLimits, Session, SignalRu
 from core.model.market import AssetClass, Timeframe
 from core.model.orders import OrderIntent, OrderType, Purpose, Side, TimeInForce
 from core.model.trades import TrackRecord
-from core.modules import MODULES
+from core.modules import module_named
 from core.risk.allocation import class_share
 from tests.builders import (
     AS_OF,
@@ -49,7 +49,7 @@ from tests.builders import (
     wandering,
 )
 
-CRYPTO = MODULES["crypto"]
+CRYPTO = module_named("crypto")
 UNHURRIED = SafetyLimits(max_entries_per_5_minutes=50, max_entries_per_day=50)
 COINS = tuple(f"C{index}/USD" for index in range(8))
 

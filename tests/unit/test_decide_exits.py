@@ -24,7 +24,7 @@ from core.model.orders import (
     Side,
     TimeInForce,
 )
-from core.modules import MODULES
+from core.modules import module_named
 from tests.builders import (
     AS_OF,
     BTC,
@@ -51,7 +51,7 @@ from tests.builders import (
     usd,
 )
 
-CRYPTO = MODULES["crypto"]
+CRYPTO = module_named("crypto")
 
 
 def decided(moment: Snapshot) -> Decision:

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from core.decide import decide
 from core.model.judgement import Snapshot
 from core.model.orders import OrderIntent, Purpose
-from core.modules import MODULES
+from core.modules import module_named
 from tests.builders import BTC, ETH, LTC, position, snapshot, usd
 
 
 def sales(moment: Snapshot) -> tuple[OrderIntent, ...]:
-    return decide(moment, MODULES["crypto"]).intents
+    return decide(moment, module_named("crypto")).intents
 
 
 def test_trim_sells_the_excess_of_a_symbol_and_no_more() -> None:

@@ -11,7 +11,7 @@ from core.execution.drift import position_drift
 from core.model.judgement import Snapshot
 from core.model.market import AssetClass
 from core.model.orders import Purpose, Side
-from core.modules import MODULES
+from core.modules import module_named
 from tests.builders import BTC, ETH, books, position, quote, rising, snapshot, trade, usd
 
 
@@ -69,7 +69,7 @@ def test_drift_refuses_entries_and_lets_exits_go_on() -> None:
     """I-09, I-40: a position moved by hand stops new risk in every symbol, and its own stop stays alive."""
     moved = position(BTC, "20", "85", average_entry_price=usd(100))
     answer = decide(
-        snapshot({ETH: rising()}, positions=(moved,), books=books(trades=(trade(BTC, "10"),))), MODULES["crypto"]
+        snapshot({ETH: rising()}, positions=(moved,), books=books(trades=(trade(BTC, "10"),))), module_named("crypto")
     )
 
     assert [(each.symbol, each.purpose) for each in answer.intents] == [(BTC, Purpose.EXIT)]

@@ -16,7 +16,7 @@ from core.model.bars import FloatArray, from_rows
 from core.model.judgement import Decision
 from core.model.market import Timeframe
 from core.model.orders import Purpose
-from core.modules import MODULES
+from core.modules import module_named
 from core.modules.stocks import Stocks
 from tests.builders import (
     AS_OF,
@@ -36,7 +36,7 @@ from tests.builders import (
 )
 from tests.stock_builders import NOON, SESSIONS, at, daily, stock_snapshot
 
-CRYPTO, STOCKS = MODULES["crypto"], Stocks()
+CRYPTO, STOCKS = module_named("crypto"), Stocks()
 PRICES = st.floats(1e-6, 1e9)
 VOLUMES = st.floats(0, 1e12)
 

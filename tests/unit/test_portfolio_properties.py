@@ -23,7 +23,7 @@ from core.model.limits import SafetyLimits
 from core.model.market import AssetClass, Timeframe
 from core.model.orders import OrderIntent, Purpose
 from core.model.universe import sector
-from core.modules import MODULES
+from core.modules import module_named
 from core.risk.allocation import class_share
 from core.units import floor_to
 from tests.builders import AS_OF, limits, mode_state, rows, usd, wandering
@@ -158,7 +158,7 @@ def test_crypto_keeps_every_cap_and_sells_only_what_is_free(recorded: Windows, s
     moment, ledger = accounts(chance, recorded(seed))
     moment = replace(moment, assets={symbol: moment.assets[symbol] for symbol in SYMBOLS[COIN]})
 
-    answer = decide(moment, MODULES["crypto"])
+    answer = decide(moment, module_named("crypto"))
 
     entries = [each for each in answer.intents if each.purpose.opens_risk]
     free = {each.symbol: each.available_quantity for each in moment.positions}
