@@ -69,7 +69,7 @@ def described(bars: Bars, symbol: str) -> str:
     start = bars.close.shape[1] - bars.count(row)
     high, low, close, volume = (each[row, start:] for each in (bars.high, bars.low, bars.close, bars.volume))
     near = levels(high, low, float(close[-1]))
-    broken = {1: "above", -1: "below"}.get(breakout(high, low, close, volume))
+    broken = {1: "above", 0: "", -1: "below"}[breakout(high, low, close, volume)]
     quiet = consolidation_bars(close[:-1]) if broken else consolidation_bars(close)
     words = [
         f"broke out {broken} its {EXTREME_BARS}-bar range on volume" if broken else "",

@@ -6,6 +6,7 @@ The exchange only puts messages into outboxes, so no client, however slow or dea
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -27,7 +28,7 @@ Frames = Iterable[Any]
 Accepts = Callable[[str, str], bool]
 
 
-class Connection:
+class Connection(ABC):
     """A client's connection; subclasses say how to `greet`, `take`, `leave` and say `farewell`.
 
     The codec is Alpaca's: MessagePack where the client's Content-Type asks for it, else JSON.
@@ -45,16 +46,17 @@ class Connection:
         self._outbox: asyncio.Queue[Frames | None] = asyncio.Queue()
         self._is_slow = asyncio.Event()
 
+    @abstractmethod
     def greet(self) -> None:
         """Called once the connection is open."""
 
+    @abstractmethod
     def take(self, message: dict[str, Any] | None) -> None:
         """Handles one message of the client; None is one that could not be read."""
-        raise NotImplementedError
 
+    @abstractmethod
     def leave(self) -> None:
         """Stops watching the exchange; called at least once, at the latest when the connection is over."""
-        raise NotImplementedError
 
     def farewell(self, code: int) -> Frames:
         """The last words to a client that did not authenticate in time (404) or reads too slowly (407)."""

@@ -26,6 +26,9 @@ class TradingConnection(Connection):
         super().__init__(socket, exchange, accepts)
         self._is_listening = False
 
+    def greet(self) -> None:
+        """Nothing: Alpaca's trading stream waits to be spoken to."""
+
     def take(self, message: dict[str, Any] | None) -> None:
         """Answers authenticate and listen; Alpaca documents no answer to anything else."""
         if message is None:

@@ -75,10 +75,6 @@ class Asset:
     quantity_increment: Decimal
     price_increment: Decimal
 
-    @property
-    def is_fractionable(self) -> bool:
-        return self.quantity_increment < 1
-
 
 @dataclass(frozen=True, slots=True)
 class LastTrade:

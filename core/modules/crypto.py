@@ -4,28 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
-from decimal import Decimal
 from functools import partial
 
 import numpy as np
 
 from core.data.sessions import session_at
-from core.execution.ids import client_order_id
 from core.model.judgement import Opportunity, Refusal, Snapshot, SymbolView, Target
 from core.model.market import AssetClass
 from core.model.orders import OrderIntent, OrderType, Side, TimeInForce
 from core.modules.crypto_exits import exit_of
-from core.modules.entries import ENTRY_LIFETIME, EntryTerms, best_entry, blocked, size_reason
+from core.modules.entries import EntryTerms, best_entry, blocked, size_reason
 from core.modules.module import Universe
+from core.modules.ordering import Kind, intent_of, stepped
 from core.modules.views import Scores, fresh_quote, opinions, scores, views_of
 from core.risk.rebalance import trims
 from core.settings import Settings
 from core.strategies import GENERAL
 from core.strategies.strategy import Strategy
-from core.units import floor_to
 
-SMALLEST_STEP = Decimal("0.000000001")
-"""Alpaca's finest quantity, for a coin that is held but no longer listed."""
+NOW_OR_NEVER = Kind(OrderType.LIMIT, TimeInForce.IOC)
+AT_MARKET = Kind(OrderType.MARKET, TimeInForce.GTC)
 
 
 class Crypto:
@@ -96,28 +94,12 @@ def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:
     """Entries: limit IOC a little above the ask, so they fill now or never. Exits: market, good till canceled."""
     opportunity = target.opportunity
     entry = opportunity.purpose.opens_risk
-    asset = snapshot.assets.get(opportunity.symbol)
-    return OrderIntent(
-        client_order_id=client_order_id(
-            snapshot.account.account_id,
-            snapshot.cycle_id,
-            snapshot.as_of,
-            opportunity.symbol,
-            opportunity.purpose,
-        ),
-        symbol=opportunity.symbol,
+    return intent_of(
+        target,
+        snapshot,
+        NOW_OR_NEVER if entry else AT_MARKET,
         asset_class=AssetClass.CRYPTO,
         side=Side.BUY if entry else Side.SELL,
-        purpose=opportunity.purpose,
-        order_type=OrderType.LIMIT if entry else OrderType.MARKET,
-        time_in_force=TimeInForce.IOC if entry else TimeInForce.GTC,
-        quantity=floor_to(target.quantity, SMALLEST_STEP if asset is None else asset.quantity_increment),
-        limit_price=opportunity.limit_price,
-        reference_price=opportunity.reference_price,
-        strategy=opportunity.strategy,
-        reason=opportunity.reason if not entry else f"{opportunity.reason}; {size_reason(target)}",
-        expires_at=snapshot.as_of + ENTRY_LIFETIME if entry else None,
-        stop_price=opportunity.stop_price,
-        target_price=opportunity.target_price,
-        features=opportunity.features,
+        quantity=stepped(target, snapshot),
+        reason=f"{opportunity.reason}; {size_reason(target)}" if entry else opportunity.reason,
     )

@@ -12,14 +12,14 @@ import numpy as np
 
 from core import patterns
 from core.data.sessions import closed, entry_session
-from core.execution.ids import client_order_id
 from core.model.bars import as_datetime64
 from core.model.judgement import Opportunity, Refusal, Snapshot, SymbolView, Target
 from core.model.market import AssetClass, Timeframe, TradingSession
 from core.model.orders import OrderClass, OrderIntent, OrderType, Purpose, Side, TimeInForce
 from core.model.universe import UNIVERSE, Group, listing
-from core.modules.entries import ENTRY_LIFETIME, EntryTerms, best_entry, blocked, size_reason
+from core.modules.entries import EntryTerms, best_entry, blocked, size_reason
 from core.modules.module import Universe
+from core.modules.ordering import Kind, intent_of, stepped
 from core.modules.stocks_exits import alarms, exit_of, protections, without
 from core.modules.views import Scores, fresh_quote, opinions, scores, views_of
 from core.risk.corporate_actions import newest_jumps
@@ -33,7 +33,7 @@ from core.units import floor_to
 MOST_LOST_TO_WHOLE_SHARES = Decimal("0.20")
 """Where flooring to whole shares would lose more of the size than this, a fraction is bought without a bracket."""
 
-ONE, SMALLEST_STEP = Decimal(1), Decimal("0.000000001")
+ONE = Decimal(1)
 
 STRATEGIES_OF: Mapping[Group, tuple[Strategy, ...]] = {
     Group.CORE_ETF: GENERAL,
@@ -198,44 +198,26 @@ def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:
     that a halt does not end them; a fraction of a share can be sold for the day only.
     """
     opportunity = target.opportunity
-    asset = snapshot.assets.get(opportunity.symbol)
-    quantity = floor_to(target.quantity, SMALLEST_STEP if asset is None else asset.quantity_increment)
+    entry = opportunity.purpose.opens_risk
+    quantity = stepped(target, snapshot)
     if opportunity.quantity is not None and target.quantity < opportunity.quantity:
         # What is more than one order may carry goes in whole shares, as a fraction can be sold for the day only.
         quantity = floor_to(quantity, ONE) or quantity
     kind = _AT_MARKET if quantity == floor_to(quantity, ONE) else _AT_MARKET_TODAY
     if opportunity.purpose is Purpose.PROTECT:
         kind = _PROTECT_BOTH if opportunity.target_price is not None else _PROTECT_STOP
-    elif opportunity.purpose.opens_risk:
+    elif entry:
         whole = floor_to(quantity, ONE)
         is_whole = quantity - whole <= quantity * MOST_LOST_TO_WHOLE_SHARES
         quantity, kind = (whole, _BRACKET) if is_whole else (quantity, _FRACTION)
-    entry = opportunity.purpose.opens_risk
-    return OrderIntent(
-        client_order_id=client_order_id(
-            snapshot.account.account_id,
-            snapshot.cycle_id,
-            snapshot.as_of,
-            opportunity.symbol,
-            opportunity.purpose,
-        ),
-        symbol=opportunity.symbol,
+    return intent_of(
+        target,
+        snapshot,
+        kind,
         asset_class=AssetClass.STOCK,
         side=Side.BUY if entry or _is_short(snapshot, opportunity.symbol) else Side.SELL,
-        purpose=opportunity.purpose,
-        order_type=kind.order_type,
-        time_in_force=kind.time_in_force,
-        order_class=kind.order_class,
         quantity=quantity,
-        limit_price=opportunity.limit_price,
-        reference_price=opportunity.reference_price,
-        strategy=opportunity.strategy,
-        reason=opportunity.reason if not entry else _entry_reason(target, snapshot),
-        expires_at=snapshot.as_of + ENTRY_LIFETIME if entry else None,
-        stop_price=opportunity.stop_price,
-        target_price=opportunity.target_price,
-        features=opportunity.features,
-        after_cancel=opportunity.after_cancel,
+        reason=_entry_reason(target, snapshot) if entry else opportunity.reason,
     )
 
 
@@ -250,16 +232,9 @@ def _entry_reason(target: Target, snapshot: Snapshot) -> str:
     return f"{', '.join(filter(None, (target.opportunity.reason, seen)))}; {size_reason(target)}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    order_type: OrderType
-    time_in_force: TimeInForce
-    order_class: OrderClass = OrderClass.SIMPLE
-
-
-_BRACKET = _Kind(OrderType.LIMIT, TimeInForce.GTC, OrderClass.BRACKET)
-_FRACTION = _Kind(OrderType.LIMIT, TimeInForce.DAY)
-_PROTECT_BOTH = _Kind(OrderType.LIMIT, TimeInForce.GTC, OrderClass.OCO)
-_PROTECT_STOP = _Kind(OrderType.STOP, TimeInForce.GTC)
-_AT_MARKET = _Kind(OrderType.MARKET, TimeInForce.GTC)
-_AT_MARKET_TODAY = _Kind(OrderType.MARKET, TimeInForce.DAY)
+_BRACKET = Kind(OrderType.LIMIT, TimeInForce.GTC, OrderClass.BRACKET)
+_FRACTION = Kind(OrderType.LIMIT, TimeInForce.DAY)
+_PROTECT_BOTH = Kind(OrderType.LIMIT, TimeInForce.GTC, OrderClass.OCO)
+_PROTECT_STOP = Kind(OrderType.STOP, TimeInForce.GTC)
+_AT_MARKET = Kind(OrderType.MARKET, TimeInForce.GTC)
+_AT_MARKET_TODAY = Kind(OrderType.MARKET, TimeInForce.DAY)

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from core.errors import BadFacts, Conflict, StoreUnavailable
@@ -138,11 +138,10 @@ class SqliteStore:
             raise StoreUnavailable(f"the folder of {self._file} cannot be made: {error}; check the path") from error
         timeout_s = self._busy_timeout_s
         connection = sqlite3.connect(self._file, timeout=timeout_s, isolation_level=None, check_same_thread=False)
-        try:
+        with ExitStack() as unfinished:
+            unfinished.callback(connection.close)
             self._prepare(connection)
-        except BaseException:
-            connection.close()
-            raise
+            unfinished.pop_all()
         return connection
 
     def _prepare(self, connection: sqlite3.Connection) -> None:

@@ -150,7 +150,7 @@ def test_of_a_long_list_only_our_stocks_are_read() -> None:
 
     assert script.asked[0].params == {"status": "active", "asset_class": "us_equity"}
     assert (apple.quantity_increment, apple.min_order_quantity) == (usd("0.000000001"), usd("0.000000001"))
-    assert (soxl.quantity_increment, soxl.min_order_quantity, soxl.is_fractionable) == (usd(1), usd(1), False)
+    assert (soxl.quantity_increment, soxl.min_order_quantity) == (usd(1), usd(1))
     assert apple.price_increment == usd("0.01")
 
 

@@ -178,7 +178,7 @@ def test_a_fraction_is_bought_and_its_whole_shares_are_stopped(account: Account)
     (position,) = account.broker.positions()
     assert (position.quantity, position.available_quantity) == (usd("1.5"), usd("0.5"))
     (asset,) = account.broker.assets(AssetClass.STOCK, ["AAPL"])
-    assert asset.is_fractionable
+    assert asset.quantity_increment < 1
 
 
 def test_a_chain_comes_with_quotes_greeks_and_open_interest(account: Account) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from tests.venue import option_chains
 from venue.app import create_app
 from venue.calendar import sessions_around
 from venue.exchange import Exchange
@@ -143,3 +144,15 @@ def desk() -> Iterator[Callable[..., Desk]]:
     yield build
     for client in opened:
         client.__exit__(None, None, None)
+
+
+@pytest.fixture
+def open_desk(desk: Any) -> Any:
+    """A desk five minutes after Tuesday's recording; further recordings as given."""
+
+    def build(*recorded: Any, start: str = "2024-01-02T19:35:00+00:00", **options: Any) -> Any:
+        chains = recorded or (option_chains.rows(option_chains.TUESDAY, 100.0, option_chains.WIDE),)
+        played = option_chains.recording(*chains, series=options.pop("series", ()))
+        return desk(recording=played, start=option_chains.moment(start), **options)
+
+    return build

@@ -103,3 +103,9 @@ def answer_of(response: Any) -> tuple[int, int | None]:
 def cash(trader: Any) -> str:
     """The account's cash."""
     return trader.get("/v2/account")["cash"]
+
+
+BULL_CALL = [leg(CALL_100, "buy_to_open"), leg(CALL_105, "sell_to_open")]
+BULL_PUT = [leg(PUT_95, "sell_to_open"), leg(PUT_90, "buy_to_open")]
+IRON_CONDOR = [*BULL_PUT, leg(CALL_105, "sell_to_open"), leg(occ("C", 110), "buy_to_open")]
+WIDE = QUOTES | {occ("C", 110): (0.2, 0.3)}

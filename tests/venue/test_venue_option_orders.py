@@ -7,9 +7,12 @@ from typing import Any
 import pytest
 
 from tests.venue.option_chains import (
+    BULL_CALL,
+    BULL_PUT,
     CALL_95,
     CALL_100,
     CALL_105,
+    IRON_CONDOR,
     LATER_CALL_105,
     PUT_90,
     PUT_95,
@@ -20,30 +23,11 @@ from tests.venue.option_chains import (
     answer_of,
     cash,
     leg,
-    moment,
     occ,
     place,
     place_legs,
-    recording,
     rows,
 )
-
-BULL_CALL = [leg(CALL_100, "buy_to_open"), leg(CALL_105, "sell_to_open")]
-BULL_PUT = [leg(PUT_95, "sell_to_open"), leg(PUT_90, "buy_to_open")]
-IRON_CONDOR = [*BULL_PUT, leg(CALL_105, "sell_to_open"), leg(occ("C", 110), "buy_to_open")]
-WIDE = QUOTES | {occ("C", 110): (0.2, 0.3)}
-
-
-@pytest.fixture
-def open_desk(desk: Any) -> Any:
-    """A desk five minutes after Tuesday's recording; further recordings as given."""
-
-    def build(*recorded: Any, start: str = "2024-01-02T19:35:00+00:00", **options: Any) -> Any:
-        chains = recorded or (rows(TUESDAY, 100.0, WIDE),)
-        return desk(recording=recording(*chains, series=options.pop("series", ())), start=moment(start), **options)
-
-    return build
-
 
 # Form
 
