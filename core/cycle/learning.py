@@ -1,0 +1,192 @@
+"""The nightly learning run: samples from history and own trades, train, promote what earns it, demote what drifts.
+
+It sends no order and takes no lease. Without a promoted model every decision is as it would be without this run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import numpy as np
+import structlog
+
+from core.cycle.world import CycleRequest, World
+from core.data.bars import completed, completed_sessions
+from core.documents import document, parsed, plain
+from core.errors import BadFacts, BrokerRefused, Conflict
+from core.indicators import features
+from core.ml.drift import drift_of
+from core.ml.models import FAMILIES, SEED, Family
+from core.ml.pointer import ModelPointer, path_of, pointer_of
+from core.ml.registry import Candidate, promote, rollback, train
+from core.ml.samples import Samples, bootstrap, merged, of_trades, without_those_of
+from core.model.bars import Bars, FloatArray
+from core.model.limits import Costs, ExitRules
+from core.model.market import AssetClass, Quote, Timeframe
+from core.model.trades import Trade
+from core.modules import CLASSES
+from core.ports import Absent, Document, Write
+from core.schedules import LEARN
+from core.strategies import GENERAL
+
+log = structlog.get_logger()
+
+RUNS = "learning_runs"
+HISTORY = timedelta(days=5 * 365)
+LEARNERS: tuple[Family, ...] = tuple(family for family in FAMILIES if not family.takes_sequences)
+"""What a function trains; networks are trained by hand, as PyTorch is not deployed."""
+LEARNED = ("crypto", "stocks")
+MOST_TRADES = 5_000
+BY = "learn"
+
+
+def run_learning(world: World, request: CycleRequest, *, families: Sequence[Family] = LEARNERS) -> dict[str, Any]:
+    """Learn for every module and give the report, which is also stored; a repeated delivery gives the stored one.
+
+    A module that nothing can be learned for says why, and the others go on. `Unsure`: deliver again; what is done
+    twice comes to the same. A dry run reads and trains nothing.
+    """
+    path = f"{RUNS}/{request.cycle_id}"
+    (done,) = world.store.read([path])
+    if done is not None:
+        return {**done.data, "outcome": "replayed"}
+    clock, account = world.broker.clock(), world.broker.account()
+    stored_trades = world.store.recent("trades", order_by="opened_at", limit=MOST_TRADES)
+    trades = [trade for each in stored_trades if (trade := _trade(each)) is not None]
+    report: dict[str, Any] = {
+        "outcome": "dry_run" if request.dry_run else "done",
+        "cycle_id": request.cycle_id,
+        "as_of": clock.at,
+        "closed_trades": sum(not trade.is_open for trade in trades),
+        "revision": world.settings.k_revision,
+    }
+    if request.dry_run:
+        return plain(report)  # type: ignore[no-any-return]
+    report["modules"] = [_learned(world, name, trades, families, clock.at) for name in LEARNED]
+    stored = document(report, account_id=account.account_id)
+    try:
+        beat = Write(f"heartbeats/{LEARN.name}", document({"at": clock.at}, account_id=account.account_id))
+        world.store.commit([Write(path, stored, Absent()), beat])
+    except Conflict:
+        log.warning("learning_ran_twice", cycle_id=request.cycle_id)
+    log.info("learning_done", cycle_id=request.cycle_id)
+    return stored
+
+
+def _trade(stored: Document) -> Trade | None:
+    try:
+        return parsed(Trade, stored)
+    except BadFacts as error:
+        log.warning("trade_left_out", trade=stored.path, error=str(error))
+        return None
+
+
+def _learned(
+    world: World, name: str, trades: Sequence[Trade], families: Sequence[Family], as_of: datetime
+) -> dict[str, Any]:
+    own = [trade for trade in trades if trade.asset_class is CLASSES[name]]
+    told: dict[str, Any] = {"module": name, "demoted": ""}
+    try:
+        told["demoted"] = _demoted(world, name, own, as_of)
+        samples = _samples(world, name, own, as_of)
+        candidate = train(
+            world.store,
+            world.blobs,
+            name,
+            samples,
+            families,
+            at=as_of,
+            revision=world.settings.k_revision,
+            seed=SEED,
+        )
+        promoted = _promoted(world, candidate, as_of)
+    except (BadFacts, BrokerRefused) as reason:
+        return {**told, "status": "nothing_learned", "reason": str(reason), "promoted": ""}
+    figures = [
+        {"family": each.family, "auc": each.auc, "brier": each.brier, "base_brier": each.base_brier}
+        | {"refused": list(each.refused)}
+        for each in candidate.evaluations
+    ]
+    status = "promoted" if promoted else "not_promoted"
+    return {**told, "status": status, "samples": len(samples), "families": figures, "promoted": promoted, "reason": ""}
+
+
+def _promoted(world: World, candidate: Candidate, as_of: datetime) -> str:
+    """The family that was put in force; empty where the gate is shut or the champion is at least as good."""
+    best = candidate.best
+    if best is None:
+        return ""
+    champion = _champion(world, candidate.name)
+    if champion is not None and champion.skill >= 1 - best.brier / best.base_brier:
+        return ""
+    promote(world.store, candidate.name, best.family, at=as_of, by=BY)
+    return best.family
+
+
+def _demoted(world: World, name: str, trades: Sequence[Trade], as_of: datetime) -> str:
+    """Why the model in force was taken out of it, empty where it was not."""
+    champion = _champion(world, name)
+    if champion is None:
+        return ""
+    reason = drift_of([trade for trade in trades if trade.opened_at >= champion.in_force_since])
+    if reason:
+        rollback(world.store, name, at=as_of, by=BY)
+        log.warning("model_demoted", model=name, family=champion.family, reason=reason)
+    return reason
+
+
+def _champion(world: World, name: str) -> ModelPointer | None:
+    """The model in force; none where a cycle would refuse it as well."""
+    (stored,) = world.store.read([path_of(name)])
+    try:
+        return pointer_of(stored)
+    except BadFacts as error:
+        log.warning("model_refused", model=path_of(name), error=str(error))
+        return None
+
+
+def _samples(world: World, name: str, trades: Sequence[Trade], as_of: datetime) -> Samples:
+    """Every entry that the strategies would have asked for in five years, and every trade that was really made."""
+    bars, quotes = _history(world, name, as_of)
+    spreads = {quote.symbol: quote.spread_frac for quote in quotes if 0 < quote.bid <= quote.ask}
+    known = np.array([float(spreads[symbol]) if symbol in spreads else np.nan for symbol in bars.symbols])
+    exits, costs = _terms(world, name)
+    learned = bootstrap(
+        bars,
+        features(bars),
+        GENERAL,
+        spread_frac=_everywhere(known, bars),
+        exits=exits,
+        costs=costs,
+        signals=world.settings.limits.signals,
+    )
+    own, _ = of_trades(trades)
+    return merged([without_those_of(learned, own), own], learned.source) if len(own) else learned
+
+
+def _history(world: World, name: str, as_of: datetime) -> tuple[Bars, tuple[Quote, ...]]:
+    settings = world.settings
+    is_crypto = CLASSES[name] is AssetClass.CRYPTO
+    symbols = settings.crypto_symbols if is_crypto else settings.traded_stocks
+    listed = world.broker.assets(CLASSES[name], symbols)
+    tradable = sorted(asset.symbol for asset in listed if asset.tradable)
+    market = world.data.market(CLASSES[name], tradable, timeframe=Timeframe.DAY, start=as_of - HISTORY, end=as_of)
+    least = settings.limits.signals.min_bars
+    if is_crypto:
+        return completed(market.bars, as_of=as_of, min_bars=least)[0], market.quotes
+    sessions = world.broker.sessions((as_of - HISTORY).date(), as_of.date())
+    return completed_sessions(market.bars, sessions, as_of=as_of, min_bars=least)[0], market.quotes
+
+
+def _terms(world: World, name: str) -> tuple[ExitRules, Costs]:
+    limits = world.settings.limits
+    if CLASSES[name] is AssetClass.CRYPTO:
+        return limits.exits, limits.costs
+    return limits.stocks.exits, limits.stocks.costs
+
+
+def _everywhere(spread_frac: FloatArray, bars: Bars) -> FloatArray:
+    """Today's spread of each symbol for all of its past, which was not recorded; none for one without a quote."""
+    return np.repeat(spread_frac[:, None], bars.close.shape[1], axis=1)

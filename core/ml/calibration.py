@@ -1,0 +1,92 @@
+"""What turns a model's raw word into an answer: calibration, worth after costs, and what is too strange to judge."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.ml.samples import BoolArray
+from core.model.bars import FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Platt scaling: p = 1 / (1 + exp(-(slope * logit(raw) + intercept)))."""
+
+    slope: float
+    intercept: float
+
+    def __call__(self, raw: FloatArray) -> FloatArray:
+        return _sigmoid(self.slope * logit(raw) + self.intercept)
+
+
+def _sigmoid(odds: FloatArray) -> FloatArray:
+    probability: FloatArray = 1 / (1 + np.exp(-np.clip(odds, -50.0, 50.0)))
+    return probability
+
+
+def logit(probability: FloatArray) -> FloatArray:
+    clipped = np.clip(probability, 1e-6, 1 - 1e-6)
+    odds: FloatArray = np.log(clipped / (1 - clipped))
+    return odds
+
+
+def calibrated(raw: FloatArray, is_positive: BoolArray) -> Calibration:
+    """Fitted by Newton's method on samples that the model has not seen, with Platt's own smoothed targets.
+
+    A slope below zero would turn the model's word around; it then says nothing, and the base rate stands.
+    """
+    positives, negatives = int(is_positive.sum()), int((~is_positive).sum())
+    targets = np.where(is_positive, (positives + 1) / (positives + 2), 1 / (negatives + 2))
+    base = float(logit(np.array([targets.mean()]))[0])
+    design = np.column_stack([logit(raw), np.ones(len(raw))])
+    weights = np.array([1.0, 0.0])
+    ridge = np.diag([1e-3, 1e-9])
+    for _ in range(50):
+        probability = _sigmoid(design @ weights)
+        slopes = design.T @ (probability - targets) + ridge @ weights
+        curvature = (design * (probability * (1 - probability))[:, None]).T @ design + ridge
+        step = np.linalg.solve(curvature, slopes)
+        weights = weights - step
+        if np.abs(step).max() < 1e-9:
+            break
+    if not np.isfinite(weights).all() or weights[0] <= 0:
+        return Calibration(0.0, base)
+    return Calibration(float(weights[0]), float(weights[1]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Novelty:
+    """How far a sample is from those of the training: Mahalanobis distance, and the largest that is still familiar."""
+
+    mean: FloatArray
+    precision: FloatArray
+    largest: float
+
+    def is_novel(self, x: FloatArray) -> BoolArray:
+        """(n,) whether each row of (n, k) lies outside what was learned from; NaN does."""
+        away = x - self.mean
+        distance = np.sqrt(np.einsum("nk,kl,nl->n", away, self.precision, away))
+        novel: BoolArray = ~(distance <= self.largest)
+        return novel
+
+
+FAMILIAR_FRAC = 0.995
+
+
+def novelty(x: FloatArray) -> Novelty:
+    """From the training samples, with a little shrinkage so that features which move together can be inverted."""
+    mean: FloatArray = x.mean(axis=0)
+    covariance = np.cov(x, rowvar=False)
+    spread = np.diag(np.diag(covariance)) + 1e-9 * np.eye(x.shape[1])
+    precision = np.linalg.inv(0.95 * covariance + 0.05 * spread)
+    away = x - mean
+    distance = np.sqrt(np.einsum("nk,kl,nl->n", away, precision, away))
+    return Novelty(mean, np.asarray(precision, dtype=np.float64), float(np.quantile(distance, FAMILIAR_FRAC)))
+
+
+def keeps(probability: FloatArray, win: float, loss: float) -> BoolArray:
+    """Whether the expected net return of each trade is above zero. `win`, `loss`: mean net returns of the training."""
+    worth: BoolArray = probability * win + (1 - probability) * loss > 0
+    return worth

@@ -1,0 +1,218 @@
+"""Candidates and the model in force: artefacts are blobs, a pointer in the store is changed in one commit.
+
+train --> ml_candidates/{name} --promote--> ml_models/{name} --rollback--> what was in force before
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from core.documents import document, parsed
+from core.errors import BadFacts, BadRequest
+from core.ml.evaluation import Evaluation, Fitted, Progress, evaluate, fit
+from core.ml.models import ENSEMBLE, Family
+from core.ml.pointer import Artefact, ModelPointer, path_of
+from core.ml.samples import STEPS, Samples
+from core.ports import Absent, AtVersion, Blobs, Document, Store, Write
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What a training came to: every family's evaluation, and the artefacts fitted on all of the samples."""
+
+    name: str
+    trained_at: datetime
+    revision: str
+    samples: int
+    data_from: datetime
+    data_to: datetime
+    features: tuple[str, ...]
+    artefacts: tuple[Artefact, ...]
+    importances: tuple[Importance, ...]
+    mean: tuple[float, ...]
+    precision: tuple[float, ...]
+    largest: float
+    win: float
+    loss: float
+    evaluations: tuple[Evaluation, ...]
+
+    def evaluation(self, family: str) -> Evaluation:
+        """`BadRequest` for a family that was not evaluated."""
+        for each in self.evaluations:
+            if each.family == family:
+                return each
+        raise BadRequest(f"{family} was not evaluated; there are {', '.join(each.family for each in self.evaluations)}")
+
+    @property
+    def best(self) -> Evaluation | None:
+        """Of those that the gate lets through, the one whose kept trades earned most."""
+        passed = [each for each in self.evaluations if each.is_promoted]
+        return max(passed, key=lambda each: each.return_kept or 0.0, default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Importance:
+    """How much one feature weighs in a family's model; all of a family's sum to one."""
+
+    family: str
+    feature: str
+    weight: float
+
+
+def train(
+    store: Store,
+    blobs: Blobs,
+    name: str,
+    samples: Samples,
+    families: Sequence[Family],
+    *,
+    at: datetime,
+    revision: str,
+    seed: int,
+    told: Progress = lambda _: None,
+) -> Candidate:
+    """Evaluate every family walk-forward, fit each on all samples, and store what came of it as the candidate.
+
+    The same samples and seed give the same candidate, so a training may be repeated after it was cut short. `BadFacts`
+    where nothing can be learned from the samples.
+    """
+    evaluations = evaluate(samples, families, seed=seed, told=told)
+    fitted = []
+    for family in families:
+        told(f"{family.name}: on all {len(samples)} samples")
+        fitted.append(fit(family, samples, seed))
+    familiar = fitted[0].novelty
+    candidate = Candidate(
+        name=name,
+        trained_at=at,
+        revision=revision,
+        samples=len(samples),
+        data_from=samples.moment(0),
+        data_to=samples.moment(-1),
+        features=samples.names,
+        artefacts=tuple(_stored(blobs, each) for each in fitted),
+        importances=tuple(weight for each in fitted for weight in _importances(each, samples.names)),
+        mean=tuple(familiar.mean.tolist()),
+        precision=tuple(familiar.precision.ravel().tolist()),
+        largest=familiar.largest,
+        win=fitted[0].win,
+        loss=fitted[0].loss,
+        evaluations=evaluations,
+    )
+    store.commit([Write(_candidate_path(name), document(candidate, account_id="all"))])
+    return candidate
+
+
+def candidate_of(store: Store, name: str) -> Candidate:
+    """The newest training's; `BadRequest` where none was stored."""
+    (stored,) = store.read([_candidate_path(name)])
+    if stored is None:
+        raise BadRequest(f"nothing was trained for {name} yet; run `cronfolio ml train`")
+    return parsed(Candidate, stored)
+
+
+def promote(store: Store, name: str, family: str, *, at: datetime, by: str) -> ModelPointer:
+    """Put the candidate's model of this family in force; what was in force before is kept for a rollback.
+
+    `BadRequest` where the gate refused it. Promoting what is in force already changes nothing.
+    """
+    candidate = candidate_of(store, name)
+    found = candidate.evaluation(family)
+    if found.refused:
+        raise BadRequest(f"{family} of {name} is not promoted: {'; '.join(found.refused)}")
+    artefacts = tuple(each for each in candidate.artefacts if family in (each.family, ENSEMBLE))
+    (stored,) = store.read([path_of(name)])
+    before = None if stored is None else parsed(ModelPointer, stored)
+    if before is not None and before.artefacts == artefacts:
+        return before
+    pointer = ModelPointer(
+        name=name,
+        family=family,
+        artefacts=artefacts,
+        features=candidate.features,
+        steps=STEPS,
+        mean=candidate.mean,
+        precision=candidate.precision,
+        largest=candidate.largest,
+        win=candidate.win,
+        loss=candidate.loss,
+        metrics=_metrics(found),
+        samples=candidate.samples,
+        data_from=candidate.data_from,
+        data_to=candidate.data_to,
+        revision=candidate.revision,
+        promoted_at=at,
+        by=by,
+        previous="" if before is None or not before.artefacts else before.history_path,
+    )
+    _put_in_force(store, pointer, stored, with_history=True)
+    return pointer
+
+
+def rollback(store: Store, name: str, *, at: datetime, by: str) -> ModelPointer:
+    """Put the model before in force again, or none where there was none; `BadRequest` where none is in force."""
+    (stored,) = store.read([path_of(name)])
+    current = None if stored is None else parsed(ModelPointer, stored)
+    if current is None or not current.artefacts:
+        raise BadRequest(f"no model of {name} is in force, so there is nothing to roll back")
+    if not current.previous:
+        before = replace(current, artefacts=(), promoted_at=at, by=by)
+    else:
+        (earlier,) = store.read([current.previous])
+        if earlier is None:
+            raise BadFacts(f"{current.previous} is gone, so {name} cannot be rolled back; train and promote anew")
+        before = replace(parsed(ModelPointer, earlier), restored_at=at)
+    _put_in_force(store, before, stored, with_history=False)
+    return before
+
+
+def _candidate_path(name: str) -> str:
+    return f"ml_candidates/{name}"
+
+
+def _stored(blobs: Blobs, fitted: Fitted) -> Artefact:
+    content = fitted.model.onnx()
+    calibration = fitted.calibration
+    artefact = Artefact(
+        fitted.family,
+        fitted.takes_sequences,
+        hashlib.sha256(content).hexdigest(),
+        calibration.slope,
+        calibration.intercept,
+    )
+    blobs.put(artefact.blob, content)
+    return artefact
+
+
+def _importances(fitted: Fitted, names: Sequence[str]) -> tuple[Importance, ...]:
+    weights = fitted.model.importance()
+    if weights is None:
+        return ()
+    return tuple(Importance(fitted.family, name, float(weight)) for name, weight in zip(names, weights, strict=True))
+
+
+def _metrics(found: Evaluation) -> dict[str, float]:
+    """The out-of-sample figures that a pointer keeps."""
+    figures = {
+        "auc": found.auc,
+        "p_value": found.p_value,
+        "brier": found.brier,
+        "base_brier": found.base_brier,
+        "base_rate": found.base_rate,
+        "return_all": found.return_all,
+        "return_kept": found.return_kept,
+        "tested": float(found.n),
+        "kept": float(found.n_kept),
+    }
+    return {name: value for name, value in figures.items() if value is not None}
+
+
+def _put_in_force(store: Store, pointer: ModelPointer, stored: Document | None, *, with_history: bool) -> None:
+    body = document(pointer, account_id="all")
+    writes = [Write(path_of(pointer.name), body, Absent() if stored is None else AtVersion(stored.version))]
+    if with_history:
+        writes.append(Write(pointer.history_path, body, Absent()))
+    store.commit(writes)
