@@ -7,13 +7,14 @@ from enum import StrEnum
 
 import numpy as np
 
-from core.model.bars import Bars, FloatArray
+from core.model.bars import Bars, FloatArray, TimeArray
+from core.model.market import AssetClass, Timeframe
 from core.model.universe import BENCHMARK
 
 MEAN_BARS = 50
 VOLATILITY_BARS = 20
-MIN_SYMBOLS = 5
-"""Breadth of fewer symbols says nothing about a market."""
+MIN_SYMBOLS = {AssetClass.STOCK: 5, AssetClass.CRYPTO: 3}
+"""Fewer symbols are no market. Coins move far more alike than stocks, so three of them already say something."""
 
 MANY_ABOVE, FEW_ABOVE = 0.55, 0.45
 STORMY_PERCENTILE = 0.80
@@ -30,8 +31,8 @@ class MarketState(StrEnum):
 class Regime:
     """The state and why, with its figures where they can be had.
 
-    `trend_frac`: SPY over its 50-day mean, minus one. `breadth_frac`: share of symbols above their own.
-    `volatility_percentile`: share of the earlier days at hand with a lower 20-day realised volatility of SPY.
+    `trend_frac`: the index over its 50-day mean, minus one. `breadth_frac`: share of symbols above their own.
+    `volatility_percentile`: share of the earlier days at hand with a lower 20-day realised volatility of the index.
     """
 
     state: MarketState
@@ -41,25 +42,34 @@ class Regime:
     volatility_percentile: float | None = None
 
 
-def regime(bars: Bars) -> Regime:
-    """Bullish: SPY above its 50-day mean, over 55 % of the symbols above theirs, volatility not in its top fifth.
-    Bearish: SPY and over 55 % of the symbols below. Else neutral; unknown without SPY, enough bars or five symbols."""
-    row = bars.row(BENCHMARK)
-    if row is None:
-        return Regime(MarketState.UNKNOWN, f"no sound bars of {BENCHMARK}, so the market has no known trend")
-    close = bars.close[row][np.isfinite(bars.close[row])]
+@dataclass(frozen=True, slots=True, eq=False)
+class Index:
+    """What stands for a market: `closes` (n_days,) float64 without holes, and the days `on` which they were."""
+
+    name: str
+    closes: FloatArray
+    on: TimeArray
+
+
+def regime(bars: Bars, asset_class: AssetClass = AssetClass.STOCK) -> Regime:
+    """Bullish: the index above its 50-day mean, over 55 % of the symbols above theirs, volatility not in its top fifth.
+    Bearish: index and over 55 % of the symbols below. Else neutral; unknown without index, bars or symbols enough."""
+    index = market_index(bars, asset_class)
+    if isinstance(index, str):
+        return Regime(MarketState.UNKNOWN, index)
+    close, least = index.closes, MIN_SYMBOLS[asset_class]
     needed = MEAN_BARS + VOLATILITY_BARS
     if len(close) < needed:
-        return Regime(MarketState.UNKNOWN, f"{len(close)} bars of {BENCHMARK}, {needed} are needed")
+        return Regime(MarketState.UNKNOWN, f"{len(close)} bars of {index.name}, {needed} are needed")
     trend = float(close[-1] / close[-MEAN_BARS:].mean() - 1)
-    percentile = _volatility_percentile(close)
-    above = _above_mean(bars)
-    if len(above) < MIN_SYMBOLS:
-        reason = f"only {len(above)} symbols have {MEAN_BARS} bars, {MIN_SYMBOLS} are needed to see breadth"
+    percentile = volatility_percentile(close)
+    above = above_mean(bars)
+    if len(above) < least:
+        reason = f"only {len(above)} symbols have {MEAN_BARS} bars, {least} are needed to see breadth"
         return Regime(MarketState.UNKNOWN, reason, trend, None, percentile)
     breadth = float(above.mean())
     shown = (
-        f"{BENCHMARK} {trend:+.1%} from its {MEAN_BARS}-day mean, {breadth:.0%} of {len(above)} symbols above theirs, "
+        f"{index.name} {trend:+.1%} from its {MEAN_BARS}-day mean, {breadth:.0%} of {len(above)} symbols above theirs, "
         f"volatility higher than on {percentile:.0%} of days"
     )
     state = MarketState.NEUTRAL
@@ -70,14 +80,50 @@ def regime(bars: Bars) -> Regime:
     return Regime(state, shown, trend, breadth, percentile)
 
 
-def _above_mean(bars: Bars) -> FloatArray:
+def market_index(bars: Bars, asset_class: AssetClass) -> Index | str:
+    """SPY for stocks where its bars are sound, else all symbols in equal parts, or why nothing stands for a market."""
+    if bars.timeframe is not Timeframe.DAY:
+        return f"bars of {bars.timeframe} show no daily trend"
+    row = bars.row(BENCHMARK) if asset_class is AssetClass.STOCK else None
+    if row is not None:
+        known = np.isfinite(bars.close[row])
+        return Index(BENCHMARK, bars.close[row][known], bars.opened_at[row][known])
+    least, count = MIN_SYMBOLS[asset_class], len(bars.symbols)
+    lacking = f"no sound bars of {BENCHMARK} and " if asset_class is AssetClass.STOCK else ""
+    if count < least:
+        return f"{lacking}only {count} symbols, {least} are needed for an index, so the market has no known trend"
+    on, closes = daily_closes(bars)
+    growth = closes[:, 1:] / closes[:, :-1]
+    known = np.isfinite(growth)
+    thin = np.flatnonzero(known.sum(axis=0) < least)
+    start = int(thin[-1]) + 1 if len(thin) else 0
+    if start == growth.shape[1]:
+        return f"{lacking}no two days with {least} symbols, so the market has no known trend"
+    steps = np.nanmean(growth[:, start:], axis=0)
+    without = f" (no sound bars of {BENCHMARK})" if lacking else ""
+    name = f"the equal-weight index of {count} symbols{without}"
+    return Index(name, np.concatenate([[100.0], 100.0 * np.cumprod(steps)]), on[start:])
+
+
+def daily_closes(bars: Bars) -> tuple[TimeArray, FloatArray]:
+    """The days that any symbol has, and (n_symbols, n_days) closes on them, NaN on a day without one."""
+    rows, columns = np.nonzero(~np.isnat(bars.opened_at))
+    days = bars.opened_at[rows, columns].astype("datetime64[D]")
+    on, place = np.unique(days, return_inverse=True)
+    closes = np.full((len(bars.symbols), len(on)), np.nan)
+    closes[rows, place] = bars.close[rows, columns]
+    return on.astype("datetime64[us]"), closes
+
+
+def above_mean(bars: Bars) -> FloatArray:
     """One for each symbol above its 50-day mean and zero below; symbols with fewer bars are left out."""
     recent = bars.close[:, -MEAN_BARS:]
     recent = recent[np.isfinite(recent).all(axis=1)]
     return (recent[:, -1] > recent.mean(axis=1)).astype(np.float64) if recent.shape[1] == MEAN_BARS else np.empty(0)
 
 
-def _volatility_percentile(close: FloatArray) -> float:
+def volatility_percentile(close: FloatArray) -> float:
+    """The share of earlier days with a lower 20-day realised volatility than the newest's."""
     windows = np.lib.stride_tricks.sliding_window_view(np.diff(np.log(close)), VOLATILITY_BARS)
     volatility = windows.std(axis=1)
     return float((volatility[:-1] < volatility[-1]).mean())
