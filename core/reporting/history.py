@@ -25,7 +25,8 @@ MOST_DOCUMENTS = 1_000_000
 class CycleFacts:
     """One finished cycle. `invested_usd`: the value of the positions of each asset class, empty in a receipt that does
     not say; `quotes`: (bid, ask) by symbol as the cycle saw them; `could_see`: whether it had what its ideas come from,
-    for options the outlook of any underlying; `duration_ms`: from the broker's clock to the stored receipt."""
+    for options the outlook of any underlying; `duration_ms`: from the broker's clock to the stored receipt; `regime`:
+    of its market, in words."""
 
     module: str
     as_of: datetime
@@ -41,6 +42,7 @@ class CycleFacts:
     duration_ms: float
     alarms: tuple[str, ...] = ()
     could_see: bool = True
+    regime: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ def cycle_facts(stored: Document) -> CycleFacts | None:
             alarms=tuple(report.get("alarms", ())),
             could_see=report["module"] != MODULE_OF[AssetClass.OPTION]
             or any("outlook" in item["seen"] for item in report["symbols"]),
+            regime=next((str(item["seen"]["regime"]) for item in report["symbols"] if "regime" in item["seen"]), ""),
         )
     except (KeyError, TypeError, ValueError, ArithmeticError) as error:
         raise BadFacts(f"{stored.path} holds a receipt that cannot be read: {error!r}; was it changed?") from error

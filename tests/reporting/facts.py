@@ -38,6 +38,7 @@ def cycle(
     duration_ms: float = 20.0,
     module: str = "crypto",
     invested_usd: Mapping[AssetClass, Decimal] | None = None,
+    regime: str = "",
 ) -> CycleFacts:
     """The cycle at midnight of that day; all cash and one quote of BTC unless said otherwise."""
     return CycleFacts(
@@ -53,6 +54,7 @@ def cycle(
         quotes={BTC: QUOTE} if quotes is None else quotes,
         refusals=tuple(refusals),
         duration_ms=duration_ms,
+        regime=regime,
     )
 
 

@@ -1,0 +1,1 @@
+"""The routes of `ops`: what each of them answers."""
