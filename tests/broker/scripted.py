@@ -48,6 +48,7 @@ def scripted(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[Script]:
             status, answered = script.answer(asked)
             content = answered.encode() if isinstance(answered, str) else json.dumps(answered).encode()
             self.send_response(status)
+            self.send_header("Content-Type", "text/html" if isinstance(answered, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

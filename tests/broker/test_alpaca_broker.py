@@ -282,6 +282,24 @@ def test_new_fields_and_missing_old_ones_do_not_matter() -> None:
     assert (read.equity_usd, read.is_trading_allowed) == (Decimal("1500.5"), True)
 
 
+@pytest.mark.parametrize(
+    ("told", "is_allowed"),
+    [
+        ({"shorting_enabled": False}, False),
+        ({"shorting_enabled": True, "user_configurations": {"no_shorting": True}}, False),
+        ({"shorting_enabled": True, "user_configurations": None}, True),
+        ({"shorting_enabled": True, "user_configurations": {"no_shorting": False}}, True),
+        ({"shorting_enabled": "?", "user_configurations": ["?"]}, True),
+        ({}, True),
+    ],
+)
+def test_an_account_may_sell_short_unless_alpaca_says_that_it_may_not(told: Any, is_allowed: bool) -> None:
+    account = dict.fromkeys(("cash", "equity", "last_equity", "buying_power", "non_marginable_buying_power"), "10")
+    flags = dict.fromkeys(("trading_blocked", "account_blocked", "trade_suspended_by_user"), False)
+    with scripted(always(200, {"id": "a", "status": "ACTIVE", **account, **flags, **told})) as script:
+        assert broker(script.url).account().is_shorting_allowed is is_allowed
+
+
 def test_a_suspended_account_is_told_in_words() -> None:
     account = dict.fromkeys(("cash", "equity", "last_equity", "buying_power", "non_marginable_buying_power"), "10")
     flags = {"trading_blocked": False, "account_blocked": False, "trade_suspended_by_user": True}

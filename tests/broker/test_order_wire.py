@@ -63,7 +63,13 @@ KINDS = {
     ),
     "market exit": (
         stock(Purpose.EXIT, stop_price=usd(90)),
-        {"symbol": "AAPL", "side": "sell", "type": "market", "time_in_force": "day", "qty": "1"},
+        {"symbol": "AAPL", "side": "sell", "type": "market", "time_in_force": "day", "qty": "1"}
+        | {"position_intent": "sell_to_close"},
+    ),
+    "shares bought back": (
+        stock(Purpose.EXIT, side=Side.BUY),
+        {"symbol": "AAPL", "side": "buy", "type": "market", "time_in_force": "day", "qty": "1"}
+        | {"position_intent": "buy_to_close"},
     ),
     "bracket": (
         stock(order_class=OrderClass.BRACKET, limit_price=usd(100), **LEVELS),
@@ -77,7 +83,8 @@ KINDS = {
     ),
     "resting stop": (
         protection(order_type=OrderType.STOP),
-        {"symbol": "AAPL", "side": "sell", "type": "stop", "time_in_force": "gtc", "qty": "7", "stop_price": "90"},
+        {"symbol": "AAPL", "side": "sell", "type": "stop", "time_in_force": "gtc", "qty": "7", "stop_price": "90"}
+        | {"position_intent": "sell_to_close"},
     ),
     "crypto": (
         intent(limit_price=usd("40000.5")),
