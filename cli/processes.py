@@ -1,4 +1,4 @@
-"""Starts the venue and the functions as child processes on 127.0.0.1, waits for their ports, and ends them again."""
+"""Starts the venue, the functions and other servers as child processes on 127.0.0.1, and ends them again."""
 
 from __future__ import annotations
 
@@ -63,16 +63,18 @@ def venue(
     *, data: str, start: datetime, cash_usd: Decimal, log_folder: Path, port: int | None = None
 ) -> Iterator[Service]:
     """The exchange over recorded data, its clock at `start`."""
-    arguments = ["-m", "venue", "--data", data, "--start", start.isoformat(), "--cash", str(cash_usd)]
-    with _service("venue", arguments, port, without_settings(os.environ), log_folder) as service:
-        yield service
+    command = [sys.executable, "-m", "venue", "--data", data, "--start", start.isoformat(), "--cash", str(cash_usd)]
+    with service("venue", command, port, without_settings(os.environ), log_folder) as running:
+        yield running
 
 
 @contextmanager
-def functions(env: Mapping[str, str], *, log_folder: Path, port: int | None = None) -> Iterator[Service]:
+def functions(
+    env: Mapping[str, str], *, log_folder: Path, port: int | None = None, program: str = "functions"
+) -> Iterator[Service]:
     """Every function at /NAME, as deployed, with this environment."""
-    with _service("functions", ["-m", "functions"], port, env, log_folder) as service:
-        yield service
+    with service("functions", [sys.executable, "-m", program], port, env, log_folder) as running:
+        yield running
 
 
 def venue_settings(venue_url: str, state_folder: Path, traded: Traded) -> dict[str, str]:
@@ -120,29 +122,35 @@ def end_children_on_sigterm() -> None:
 
 
 @contextmanager
-def _service(
-    name: str, arguments: Sequence[str], port: int | None, env: Mapping[str, str], log_folder: Path
+def service(
+    name: str, command: Sequence[str], port: int | None, env: Mapping[str, str], log_folder: Path
 ) -> Iterator[Service]:
-    """The child while the block runs; it is ended by its own process id afterwards, whatever happened."""
-    chosen = port or _free_port()
+    """The command, to which `--port PORT` is added, while the block runs; it is ended by its own process id afterwards,
+    whatever happened."""
+    chosen = port or free_port()
     _refuse_used(name, chosen)
     log_folder.mkdir(parents=True, exist_ok=True)
     log_file = log_folder / f"{name}.log"
-    command = [sys.executable, *arguments, "--port", str(chosen)]
     with log_file.open("wb") as log:
         # A session of its own: Ctrl-C reaches us alone, and we end the child after our own work with it is done.
         process = subprocess.Popen(
-            command, cwd=ROOT, env=dict(env), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+            [*command, "--port", str(chosen)],
+            cwd=ROOT,
+            env=dict(env),
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
         )
-    service = Service(name, f"http://{HOST}:{chosen}", log_file, process)
+    running = Service(name, f"http://{HOST}:{chosen}", log_file, process)
     try:
-        _await_port(service, chosen)
-        yield service
+        _await_port(running, chosen)
+        yield running
     finally:
         _end(process)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on just now."""
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
@@ -158,17 +166,17 @@ def _refuse_used(name: str, port: int) -> None:
             raise StackFailed(f"port {port} cannot be used for the {name}: {error}; choose another") from error
 
 
-def _await_port(service: Service, port: int) -> None:
+def _await_port(started: Service, port: int) -> None:
     give_up_at_s = time.monotonic() + READY_WITHIN_S
     while time.monotonic() < give_up_at_s:
-        fault = service.fault()
+        fault = started.fault()
         if fault is not None:
             raise StackFailed(fault)
         with socket.socket() as probe:
             if probe.connect_ex((HOST, port)) == 0:
                 return
         time.sleep(POLL_S)
-    raise StackFailed(f"{service.name} did not open port {port} within {READY_WITHIN_S:.0f} s; see {service.log_file}")
+    raise StackFailed(f"{started.name} did not open port {port} within {READY_WITHIN_S:.0f} s; see {started.log_file}")
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -64,7 +66,7 @@ class Scheduler:
                 response = self._session.post(
                     f"{self._functions_url}/{job.function}",
                     headers={SCHEDULE_TIME_HEADER: stamp},
-                    timeout=ATTEMPT_DEADLINE_S,
+                    timeout=job.attempt_deadline.total_seconds(),
                 )
             except (requests.ConnectionError, requests.Timeout) as error:
                 answer = f"no answer: {error}"
@@ -88,6 +90,7 @@ class VenueClock:
 
     def __init__(self, venue_url: str) -> None:
         self._url = f"{venue_url}/venue/advance"
+        self._requests_url = f"{venue_url}/venue/requests"
         self._session = local_session()
 
     def advance(self, to: datetime) -> None:
@@ -95,6 +98,22 @@ class VenueClock:
         response = self._session.post(self._url, json={"to": to.isoformat()}, timeout=ATTEMPT_DEADLINE_S)
         if response.status_code != 200:
             raise DeliveryFailed(f"the venue's clock did not move to {to}: {response.text.strip()}")
+
+    def pass_until(self, to: datetime) -> datetime:
+        """The venue's time, which is then, or later where others have moved its clock beyond."""
+        at = self._passed(0)
+        return at if at >= to else self._passed((to - at).total_seconds())
+
+    def subscriptions(self) -> int:
+        """How often anybody has subscribed to the venue's market data so far."""
+        response = self._session.get(self._requests_url, timeout=ATTEMPT_DEADLINE_S)
+        response.raise_for_status()
+        return sum(times for name, times in response.json().items() if name.startswith("SUBSCRIBE "))
+
+    def _passed(self, seconds: float) -> datetime:
+        response = self._session.post(self._url, json={"seconds": seconds}, timeout=ATTEMPT_DEADLINE_S)
+        response.raise_for_status()
+        return datetime.fromisoformat(response.json()["timestamp"])
 
     def close(self) -> None:
         self._session.close()
@@ -118,6 +137,21 @@ def virtual_deliveries(
         if delivery.receipt["outcome"] not in ("done", "replayed"):
             raise DeliveryFailed(f"{job.name} at {at} answered {delivery.receipt}; nobody else should trade here")
         yield delivery
+
+
+def beside(scheduler: Scheduler, job: Job, at: datetime) -> Future[Delivery]:
+    """The delivery in a thread of its own, for a job that takes its time; the scheduler must not be used meanwhile."""
+    answer: Future[Delivery] = Future()
+
+    def deliver() -> None:
+        try:
+            answer.set_result(scheduler.deliver(job, at))
+        except (DeliveryFailed, requests.RequestException) as error:
+            answer.set_exception(error)
+
+    # A daemon, so that Ctrl-C need not wait for it.
+    Thread(target=deliver, daemon=True).start()
+    return answer
 
 
 def local_session() -> requests.Session:

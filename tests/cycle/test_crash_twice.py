@@ -1,4 +1,4 @@
-"""Harm upon harm: what a run and the run that recovers it suffer, in every pair. Minutes long: `make chaos`."""
+"""Harm upon harm: what a run and the run that recovers it suffer, in every pair. Minutes long: `make crash`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def calls_of(stage: Stage) -> list[str]:
     return probe.calls
 
 
-@pytest.mark.chaos
+@pytest.mark.crash
 @pytest.mark.parametrize(("first", "second"), list(product(HARMS, HARMS)))
 def test_harm_twice_never_doubles_an_order_and_books_stay_equal(first: Harm, second: Harm, stage: Stage) -> None:
     """At every pair of calls of the crypto cycle, and of those calls of the others that change something."""
@@ -43,7 +43,7 @@ def test_harm_twice_never_doubles_an_order_and_books_stay_equal(first: Harm, sec
             stage.assert_equal_books(stand)
 
 
-@pytest.mark.chaos
+@pytest.mark.crash
 @pytest.mark.parametrize("harm", [Harm.CRASH_BEFORE, Harm.REQUEST_LOST])
 def test_harm_that_leaves_no_other_world_behind_is_harmless_too(
     harm: Harm, stage: Stage, processes: ProcessPoolExecutor

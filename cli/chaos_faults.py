@@ -1,0 +1,373 @@
+"""What a fault run does to the system under it: drawn from a seed, done to processes, connections, store and venue."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import requests
+
+from cli.processes import Service, functions
+from cli.scheduler import ATTEMPT_DEADLINE_S, SCHEDULE_TIME_HEADER, local_session
+from core.schedules import Job
+
+TRAP = "delay:0.51"
+"""The venue holds back the answer of a call that is a trap; no other fault has this length."""
+OVERTAKE = "delay:0.52"
+"""Meanwhile a run by hand begins and ends."""
+LOOK_EVERY_S = 0.01
+MOST_WAITING = 3
+"""Orders are rare. More faults that wait for one would add up to a broker that is away for minutes."""
+FINISHED = ("done", "replayed")
+
+
+class Harm(StrEnum):
+    """What may happen to one scheduled run."""
+
+    TWICE = "delivered again after its answer"
+    AT_ONCE = "delivered three times at once, to two processes"
+    BESIDE = "overtaken by a run by hand, in another process"
+    CUT = "connection cut after the request"
+    KILLED_AT_CALL = "SIGKILL while the broker answers"
+    KILLED_AT_MOMENT = "SIGKILL after some milliseconds"
+    FROZEN = "stopped beyond its lease, then let go"
+    STORE_LOCKED = "store locked, from before the run"
+    STORE_LOCKED_AT_CALL = "store locked, in the middle of the run"
+    BLOBS_GONE = "snapshots' folder gone"
+    LOST = "broker's answer lost"
+    LIMITED = "broker answers 429"
+    BROKEN = "broker answers 500"
+    AWAY = "broker answers 503"
+    SLOW = "broker answers late"
+    SILENT = "broker silent beyond the time-out"
+    PARTIAL = "order filled in part"
+
+
+PER_THOUSAND: Mapping[Harm, int] = {
+    Harm.TWICE: 40,
+    Harm.AT_ONCE: 30,
+    Harm.BESIDE: 15,
+    Harm.CUT: 30,
+    Harm.KILLED_AT_CALL: 30,
+    Harm.KILLED_AT_MOMENT: 10,
+    Harm.FROZEN: 12,
+    Harm.STORE_LOCKED: 3,
+    Harm.STORE_LOCKED_AT_CALL: 6,
+    Harm.BLOBS_GONE: 6,
+    Harm.LOST: 50,
+    Harm.LIMITED: 25,
+    Harm.BROKEN: 15,
+    Harm.AWAY: 25,
+    Harm.SLOW: 40,
+    Harm.SILENT: 1,
+    Harm.PARTIAL: 40,
+}
+IF_IT_BUYS = {Harm.AT_ONCE: 60, Harm.BESIDE: 250}
+"""What could double an entry meets the runs that enter more often."""
+AT_A_CALL = (Harm.KILLED_AT_CALL, Harm.FROZEN, Harm.STORE_LOCKED_AT_CALL)
+ORDER = ("POST", "/v2/orders")
+SNAPSHOTS = ("GET", "*snapshots")
+EVERY_CYCLE_CALLS = (("GET", "/v2/account"), ("GET", "/v2/positions"), ("GET", "/v2/orders"))
+CALLS = (
+    *[ORDER] * 6,
+    *EVERY_CYCLE_CALLS,
+    ("DELETE", "/v2/orders/*"),
+    ("GET", "/v2/account/activities"),
+    SNAPSHOTS,
+)
+"""Half of what is done to a call is done to an order's; a process is struck down at an order or where every cycle
+comes by."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blow:
+    """One drawn harm: the call it aims at, and how hard it is, from 0 to 1."""
+
+    harm: Harm
+    method: str
+    path: str
+    force: float
+
+    def venue_action(self) -> tuple[str, int] | None:
+        """What the venue is asked to do, and how often; None for what happens elsewhere."""
+        often = 1 + int(self.force * 4)
+        match self.harm:
+            case Harm.LOST:
+                return "drop_after_accept", 1
+            case Harm.LIMITED:
+                return "status:429", often
+            case Harm.BROKEN:
+                return "status:500", often
+            case Harm.AWAY:
+                return "status:503", often
+            case Harm.SLOW:
+                return f"delay:{0.05 + self.force / 2:.2f}", often
+            case Harm.SILENT:
+                return "delay:11", 1
+            case Harm.PARTIAL:
+                return f"partial:{0.1 + self.force * 0.8:.2f}", 1
+        return None
+
+
+def drawn(seed: int, number: int, *, buys: bool = False) -> Blow | None:
+    """What happens to this scheduled run: the same for the same seed, whatever happened before. Mostly nothing."""
+    chance = Random(f"{seed} {number}")
+    rates = {**PER_THOUSAND, **(IF_IT_BUYS if buys else {})}
+    (harm,) = chance.choices((*rates, None), weights=(*rates.values(), 1000 - sum(rates.values())))
+    if harm is None:
+        return None
+    if harm is Harm.BESIDE:
+        # Its facts are read and it has decided nothing yet.
+        calls: Sequence[tuple[str, str]] = (SNAPSHOTS,)
+    elif harm in AT_A_CALL:
+        calls = (ORDER, *EVERY_CYCLE_CALLS)
+    else:
+        calls = (ORDER,) if harm is Harm.PARTIAL else CALLS
+    method, path = chance.choice(calls)
+    return Blow(harm, method, path, chance.random())
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the scheduler learns of one attempt; `status` None: the connection broke or nothing came."""
+
+    status: int | None
+    receipt: Mapping[str, Any]
+
+    @property
+    def is_finished(self) -> bool:
+        return self.status == 200 and self.receipt.get("outcome") in FINISHED
+
+
+NO_ANSWER = Answer(None, {})
+
+
+class Instances:
+    """The functions as a platform runs them: the first process is called, the second stands by and takes its place."""
+
+    def __init__(self, env: Mapping[str, str], folder: Path, children: ExitStack, starter: ThreadPoolExecutor) -> None:
+        self._env, self._folder, self._children, self._starter = env, folder, children, starter
+        self.started = 0
+        self.first = self._start()
+        self._standby = starter.submit(self._start)
+
+    @property
+    def second(self) -> Service:
+        return self._standby.result()
+
+    def replace_first(self) -> Service:
+        """Put the second in the first's place, begin to start another, and give the one that was replaced."""
+        replaced, self.first = self.first, self.second
+        self._standby = self._starter.submit(self._start)
+        return replaced
+
+    def _start(self) -> Service:
+        self.started += 1
+        folder = self._folder / f"instance-{self.started}"
+        return self._children.enter_context(functions(self._env, log_folder=folder, program="cli.venue_time"))
+
+
+@contextmanager
+def instances(env: Mapping[str, str], folder: Path) -> Iterator[Instances]:
+    """Two running processes of the functions, and all that replaced them; ended by their own process ids."""
+    with ExitStack() as children, ThreadPoolExecutor(1) as starter:
+        yield Instances(env, folder, children, starter)
+
+
+@dataclass(slots=True)
+class Storm:
+    """Delivers runs while things break. `happened`: how often each harm did; the venue's are counted once they hit."""
+
+    venue_url: str
+    folder: Path
+    pair: Instances
+    pool: ThreadPoolExecutor
+    happened: Counter[Harm] = field(default_factory=Counter)
+    kills: int = 0
+    _trap: Blow | None = None
+    _frozen: tuple[Service, Future[Answer], int] | None = None
+    _armed: Counter[Harm] = field(default_factory=Counter)
+    _actions: dict[tuple[str, str, str], Harm] = field(default_factory=dict)
+
+    def deliver(self, job: Job, due: datetime, number: int, blow: Blow | None) -> Answer:
+        """One attempt of a scheduled run under this blow."""
+        self._prepare(blow)
+        with ExitStack() as outage:
+            if blow is not None and blow.harm is Harm.STORE_LOCKED:
+                self._note(blow.harm)
+                outage.enter_context(locked(self.folder / "state.db"))
+            if blow is not None and blow.harm is Harm.BLOBS_GONE:
+                self._note(blow.harm)
+                outage.enter_context(taken_away(self.folder / "blobs"))
+            flights = self._flights(job, due, blow)
+            if blow is not None and blow.harm is Harm.BESIDE and self._springs(flights, OVERTAKE):
+                self._note(blow.harm)
+                flights.append(self.pool.submit(self._post, self.pair.second, job, due, f"beside-{number}"))
+            if self._trap is not None and self._springs(flights, TRAP):
+                self._spring(outage, flights)
+            elif blow is not None and blow.harm is Harm.KILLED_AT_MOMENT:
+                wait(flights, blow.force * 0.08)
+                self._kill(blow.harm)
+            answer = self._answer(flights)
+        if blow is not None and blow.harm is Harm.TWICE:
+            self._note(blow.harm)
+            again = self._post(self.pair.first, job, due)
+            answer = answer if answer.is_finished else again
+        return answer
+
+    def thaw(self, finished: int, *, at_once: bool = False) -> None:
+        """Let a stopped process go on, once three runs have finished without it; then it is retired."""
+        if self._frozen is None or not (at_once or finished >= self._frozen[2]):
+            return
+        service, flight, _ = self._frozen
+        self._frozen = None
+        os.kill(service.process.pid, signal.SIGCONT)
+        wait((flight,), ATTEMPT_DEADLINE_S)
+        service.process.kill()
+        service.process.wait()
+
+    def end(self) -> None:
+        """Let everything stopped go on, take back what the venue still has in store, and count what hit."""
+        self.thaw(0, at_once=True)
+        left = Counter[Harm]()
+        for fault in self._faults():
+            left[self._actions[fault["method"], fault["path"], fault["action"]]] += fault["times"]
+        local_session().delete(f"{self.venue_url}/venue/faults", timeout=30)
+        self._trap = None
+        for harm, times in self._armed.items():
+            self._note(harm, times - left[harm])
+
+    def _prepare(self, blow: Blow | None) -> None:
+        """Ask the venue for its part; what aims at a call that this run does not make waits for one that does."""
+        if blow is None:
+            return
+        if blow.harm in AT_A_CALL and self._trap is None and (self._frozen is None or blow.harm is not Harm.FROZEN):
+            self._trap = blow
+            self._arm(blow, TRAP, 1)
+        if blow.harm is Harm.BESIDE:
+            self._arm(blow, OVERTAKE, 1)
+        action = blow.venue_action()
+        if action is not None and self._waiting(blow) < MOST_WAITING:
+            self._armed[blow.harm] += action[1]
+            self._arm(blow, *action)
+
+    def _waiting(self, blow: Blow) -> int:
+        """How often this call will be spoiled already."""
+        return sum(fault["times"] for fault in self._faults() if fault["path"] == blow.path)
+
+    def _arm(self, blow: Blow, action: str, times: int) -> None:
+        self._actions[blow.method, blow.path, action] = blow.harm
+        fault: dict[str, str | int] = {"method": blow.method, "path": blow.path, "times": times, "action": action}
+        local_session().post(f"{self.venue_url}/venue/faults", json=fault, timeout=30).raise_for_status()
+
+    def _flights(self, job: Job, due: datetime, blow: Blow | None) -> list[Future[Answer]]:
+        """The run on its way: once, three times at once, or cut off."""
+        harm = None if blow is None else blow.harm
+        first = self.pair.first
+        if harm is Harm.AT_ONCE:
+            self._note(harm)
+            called = (first, self.pair.second, first)
+            return [self.pool.submit(self._post, service, job, due) for service in called]
+        if blow is not None and harm is Harm.CUT:
+            self._note(harm)
+            return [self.pool.submit(self._post, first, job, due, patience_s=0.002 + blow.force * 0.05)]
+        return [self.pool.submit(self._post, first, job, due)]
+
+    def _post(
+        self, service: Service, job: Job, due: datetime, run_id: str = "", *, patience_s: float = ATTEMPT_DEADLINE_S
+    ) -> Answer:
+        stamp = {} if run_id else {SCHEDULE_TIME_HEADER: f"{due.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
+        body = {"run_id": run_id} if run_id else None
+        url = f"{service.url}/{job.function}"
+        try:
+            response = local_session().post(url, headers=stamp, json=body, timeout=patience_s)
+            return Answer(response.status_code, response.json())
+        except requests.RequestException:
+            return NO_ANSWER
+
+    def _springs(self, flights: Sequence[Future[Answer]], action: str) -> bool:
+        """Whether the call that waits for this is made by this run; False once the run is over without it."""
+        while any(fault["action"] == action for fault in self._faults()):
+            if not wait(flights, LOOK_EVERY_S).not_done:
+                return False
+        return True
+
+    def _spring(self, outage: ExitStack, flights: Sequence[Future[Answer]]) -> None:
+        assert self._trap is not None
+        harm, self._trap = self._trap.harm, None
+        if harm is Harm.KILLED_AT_CALL:
+            self._kill(harm)
+        elif harm is Harm.STORE_LOCKED_AT_CALL:
+            self._note(harm)
+            outage.enter_context(locked(self.folder / "state.db"))
+        else:
+            self._note(harm)
+            os.kill(self.pair.first.process.pid, signal.SIGSTOP)
+            self._frozen = (self.pair.replace_first(), flights[0], 0)
+
+    def freeze_until(self, finished: int) -> None:
+        """Remember how many runs must have finished before a process that was stopped just now goes on."""
+        if self._frozen is not None and self._frozen[2] == 0:
+            self._frozen = (*self._frozen[:2], finished)
+
+    def _kill(self, harm: Harm) -> None:
+        self._note(harm)
+        self.kills += 1
+        victim = self.pair.first.process
+        victim.kill()
+        victim.wait()
+        self.pair.replace_first()
+
+    def _answer(self, flights: Sequence[Future[Answer]]) -> Answer:
+        """The best answer of the run's flights; none of one whose process is stopped."""
+        stopped = None if self._frozen is None else self._frozen[1]
+        answers = [flight.result() for flight in flights if flight is not stopped]
+        return next((answer for answer in answers if answer.is_finished), answers[0] if answers else NO_ANSWER)
+
+    def _note(self, harm: Harm, times: int = 1) -> None:
+        self.happened[harm] += times
+
+    def _faults(self) -> list[dict[str, Any]]:
+        return list(local_session().get(f"{self.venue_url}/venue/faults", timeout=30).json())
+
+
+@contextmanager
+def locked(database: Path) -> Iterator[None]:
+    """Nobody else can write into this SQLite file: a store that answers reads and fails every commit."""
+    if not database.exists():
+        yield
+        return
+    connection = sqlite3.connect(database, timeout=30, isolation_level=None)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield
+        connection.execute("ROLLBACK")
+    finally:
+        connection.close()
+
+
+@contextmanager
+def taken_away(folder: Path) -> Iterator[None]:
+    """A file stands where the folder was, so nothing can be written into it."""
+    away = folder.with_name(f"{folder.name}-away")
+    was_there = folder.exists()
+    if was_there:
+        folder.rename(away)
+    folder.touch()
+    try:
+        yield
+    finally:
+        folder.unlink()
+        if was_there:
+            away.rename(folder)
