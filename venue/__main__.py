@@ -34,6 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
                     "data fingerprint": recording.fingerprint,
                 }
                 | ({"options level": str(options.options_level)} if recording.chains else {})
+                | ({"shorting": "allowed"} if options.shorting else {})
             )
             journal.commit()
         exchange = Exchange(
@@ -43,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
             rate_limit=options.rate_limit,
             journal=journal,
             option_level=options.options_level,
+            shorting=options.shorting,
         )
         listener = bound_socket(options.port)
     except (RecordingError, JournalError) as error:
@@ -74,6 +76,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--options-level", type=int, choices=range(4), default=3, help="0 none, 1 covered, 2 long, 3 spreads"
+    )
+    parser.add_argument(
+        "--shorting", action="store_true", help="sales of shares that are not held open short positions"
     )
     parser.add_argument("--key", help="demand this API key")
     parser.add_argument("--secret", help="demand this API secret")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from venue import advanced, groups, matching, means, rules, times
 from venue.means import Means
 from venue.options import account as option_account
-from venue.orders import ZERO, GroupRole, Order, OrderType, Status, venue_id
+from venue.orders import ZERO, GroupRole, Order, OrderType, PositionIntent, Status, venue_id
 from venue.quotes import Price
 from venue.rules import OrderRequest
 from venue.series import CRYPTO
@@ -18,6 +18,10 @@ from venue.wire import plain
 
 if TYPE_CHECKING:
     from venue.exchange import Exchange
+
+
+OF_A_SHORT_POSITION = (PositionIntent.SELL_TO_OPEN, PositionIntent.BUY_TO_CLOSE)
+"""What an order in shares is marked with; one that opens or closes a long position needs no mark."""
 
 
 def accepted(
@@ -32,17 +36,20 @@ def accepted(
     trail = _trail(request, instead_of, last)
     old_id = instead_of.order_id if instead_of else None
     group_id = instead_of.group_id if instead_of else None
+    held = exchange.books.held_qty(request.symbol)
     account = Means(
         exchange.is_suspended,
         exchange.buying_power_usd(without=old_id),
-        exchange.books.held_qty(request.symbol) - option_account.pledged_shares(exchange, request.symbol),
+        held - option_account.pledged_shares(exchange, request.symbol),
         tuple(
             o
             for key, o in exchange.open_orders.items()
             if o.symbol == request.symbol and key != old_id and (group_id is None or o.group_id != group_id)
         ),
+        may_sell_short=exchange.is_shorting_allowed and request.asset_class != CRYPTO and held <= ZERO,
         is_exit_leg=instead_of is not None and instead_of.group_role in (GroupRole.TAKE_PROFIT, GroupRole.STOP_LOSS),
     )
+    intent = means.inferred_intent(request, account)
     stop_price = request.stop_price if trail is None else trail[1]
     reserve_price = means.check_means(
         replace(request, stop_price=stop_price), account, exchange.quote(request.symbol), last
@@ -68,6 +75,7 @@ def accepted(
         updated_at=exchange.now,
         works_from=exchange.now,
         order_class=request.order_class,
+        position_intent=intent if intent in OF_A_SHORT_POSITION else None,
         trail_price=request.trail_price,
         trail_percent=request.trail_percent,
         hwm=None if trail is None else trail[0],

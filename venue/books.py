@@ -120,6 +120,9 @@ class Books:
 
     def realise(self, symbol: str, side: Side, qty: Decimal, price: Decimal, fee: Charge, at: datetime) -> Decimal:
         """Moves lots and cash for one execution and answers the profit it realised (zero for a buy)."""
+        held = self.held_qty(symbol)
+        if fee.asset == USD and (held < ZERO or (side is Side.SELL and qty > held)):
+            return self.trade_lots(symbol, qty if side is Side.BUY else -qty, price, at)
         if side is Side.BUY:
             self.cash_usd -= qty * price
             acquired = qty - (fee.qty if fee.asset != USD else ZERO)
@@ -131,20 +134,24 @@ class Books:
         return realised
 
     def trade_contracts(self, symbol: str, signed_qty: Decimal, price: Decimal, at: datetime) -> Decimal:
-        """Closes opposite option lots first, then opens; answers the realised profit. Short lots are negative."""
-        self.cash_usd -= signed_qty * price * MULTIPLIER
+        """As `trade_lots`, at a price per share."""
+        return self.trade_lots(symbol, signed_qty, price * MULTIPLIER, at)
+
+    def trade_lots(self, symbol: str, signed_qty: Decimal, price: Decimal, at: datetime) -> Decimal:
+        """Closes opposite lots first, then opens; answers the realised profit. Short lots are negative."""
+        self.cash_usd -= signed_qty * price
         lots = self.lots.setdefault(symbol, deque())
         realised, left = ZERO, signed_qty
         while left and lots and (lots[0].remaining > ZERO) != (left > ZERO):
             lot = lots[0]
             closed = min(abs(left), abs(lot.remaining)).copy_sign(lot.remaining)
-            realised += closed * price * MULTIPLIER - closed * lot.cost_usd / lot.acquired
+            realised += closed * price - closed * lot.cost_usd / lot.acquired
             lot.remaining -= closed
             left += closed
             if lot.remaining == ZERO:
                 lots.popleft()
         if left:
-            lots.append(Lot(at, left, left * price * MULTIPLIER, left))
+            lots.append(Lot(at, left, left * price, left))
         if left != signed_qty:
             self.realised_usd[symbol] = self.realised_usd.get(symbol, ZERO) + realised
         return realised

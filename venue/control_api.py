@@ -95,6 +95,11 @@ def delete_faults(call: Call) -> Response:
     return get_faults(call)
 
 
+def get_requests(call: Call) -> Response:
+    """How often each route was called and each stream subscribed to: whoever moves the clock can await a listener."""
+    return json_response(dict(sorted(call.exchange.requests.items())))
+
+
 def get_ledger(call: Call) -> Response:
     return json_response(ledger(call.exchange))
 
@@ -164,5 +169,6 @@ ROUTES: tuple[tuple[str, str, Handler], ...] = (
     ("GET", "/venue/faults", get_faults),
     ("POST", "/venue/faults", post_faults),
     ("DELETE", "/venue/faults", delete_faults),
+    ("GET", "/venue/requests", get_requests),
     ("GET", "/venue/ledger", get_ledger),
 )

@@ -44,6 +44,7 @@ class Exchange:
         rate_limit: int = DEFAULT_RATE_LIMIT,
         journal: Journal | None = None,
         option_level: int = option_account.SPREAD_LEVEL,
+        shorting: bool = False,
     ) -> None:
         self.recording = recording
         self.started_at = start
@@ -59,6 +60,7 @@ class Exchange:
         self.requests: Counter[str] = Counter()
         self.bar_use = walk.BarUse()
         self.option_level = option_level
+        self.is_shorting_allowed = shorting
         # contracts that our fills took of each recorded quote, by symbol and the quote's time
         self.option_use: dict[tuple[str, int], Decimal] = {}
         # told of an order's state before and after each change, and of each step (from, until] of the clock in us
@@ -143,12 +145,21 @@ class Exchange:
         return started_us if boundary is None else max(boundary, started_us)
 
     def buying_power_usd(self, without: str | None = None) -> Decimal:
-        """Cash less what open buys and option positions hold back."""
+        """Cash less what open buys, option positions and shares held short hold back."""
         reserved = (order.reserved_usd for key, order in self.open_orders.items() if key != without)
-        return self.books.cash_usd - sum(reserved, ZERO) - option_account.collateral_usd(self, without)
+        held_back = option_account.collateral_usd(self, without) + means.SHORT_MARGIN_FRAC * self.short_shares_usd()
+        return self.books.cash_usd - sum(reserved, ZERO) - held_back
+
+    def short_shares_usd(self) -> Decimal:
+        """What the shares held short would cost at the last known prices."""
+        shares = (symbol for symbol in self.books.held_symbols() if parse_contract(symbol) is None)
+        short = (symbol for symbol in shares if self.books.held_qty(symbol) < ZERO)
+        return -sum((self.books.held_qty(symbol) * self._mark(symbol, self.now_us) for symbol in short), ZERO)
 
     def held_for_orders(self, symbol: str) -> Decimal:
-        """Units that open sells hold back; a held leg shares those of its take-profit."""
+        """Units that open sells of what is held hold back; a held leg shares those of its take-profit."""
+        if self.books.held_qty(symbol) < ZERO:
+            return ZERO
         price = self.last_price(symbol)
         selling = (o for o in self.open_orders.values() if o.symbol == symbol and not o.is_buy)
         holding = (order for order in selling if order.status is not Status.HELD)
@@ -249,6 +260,11 @@ class Exchange:
         """The account's own kill switch: new orders are refused while it is on."""
         self.is_suspended = is_suspended
         self._note("suspend", {"is_suspended": is_suspended})
+
+    def forbid_shorting(self) -> None:
+        """The account's own switch: from now on nothing can be sold short."""
+        self.is_shorting_allowed = False
+        self._note("forbid_shorting", None)
 
     def add_faults(self, body: Any) -> None:
         """Adds every fault of the body, or none."""

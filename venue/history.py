@@ -80,7 +80,7 @@ def _fill_json(fill: Fill) -> dict[str, Any]:
         "type": "partial_fill" if fill.leaves_qty else "fill",
         "price": plain(fill.price),
         "qty": plain(fill.qty),
-        "side": fill.side,
+        "side": "sell_short" if fill.is_short_sale else fill.side,
         "symbol": fill.symbol.replace("/", ""),
         "leaves_qty": plain(fill.leaves_qty),
         "order_id": fill.order_id,

@@ -1,6 +1,7 @@
 """What the account's means refuse: buying power, holdings, minimums, wash trades, a stop on the wrong side.
 
-The venue lends neither cash nor shares: buying power is the cash that no order holds, and a short sale is refused.
+The venue lends no cash, and shares only where it is told to: buying power is the cash that no order holds, and a short
+sale is refused or, with shorting allowed, takes margin.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
-from venue.orders import ZERO, Order, OrderClass, OrderType, Side, Status
+from venue.orders import ZERO, Order, OrderClass, OrderType, PositionIntent, Side, Status
 from venue.quotes import Price, Quote
 from venue.rules import OrderRequest, forbidden, unprocessable
 from venue.series import CRYPTO
@@ -19,19 +20,25 @@ EQUITY_MINIMUM_USD = Decimal(1)
 MAXIMUM_USD = Decimal(200_000)
 # A market buy may cost more than the ask it saw: Alpaca holds back a collar too.
 MARKET_COLLAR = Decimal("1.02")
+# Regulation T: what a short sale brought is held back, and half of its value again.
+SHORT_MARGIN_FRAC = Decimal("1.5")
+# https://docs.alpaca.markets/docs/orders-at-alpaca: a short sale is valued 3 % above the ask, or at its limit.
+SHORT_COLLAR = Decimal("1.03")
 
 
 @dataclass(frozen=True, slots=True)
 class Means:
     """The account's side of an order in one symbol; `open_orders` leaves out the order that is being replaced.
 
-    A group's exit leg needs no shares of its own: its group holds them, or is still to buy them.
+    `may_sell_short`: the account may, and nothing is held. A group's exit leg needs no shares of its own: its group
+    holds them, or is still to buy them.
     """
 
     is_suspended: bool
     buying_power_usd: Decimal
     held_qty: Decimal
     open_orders: tuple[Order, ...]
+    may_sell_short: bool = False
     is_exit_leg: bool = False
 
 
@@ -46,9 +53,12 @@ def check_means(request: OrderRequest, means: Means, quote: Quote | None, last: 
     cost_usd = request.notional if request.notional is not None else _qty(request) * _cost_price(request, quote)
     _check_size(request, cost_usd)
     _refuse_wash_trade(request, means)
+    _check_intent(request, means)
     if request.side is Side.SELL:
         if not means.is_exit_leg:
             _check_holding(request, means, quote)
+    elif means.held_qty < ZERO:
+        _check_cover(request, means)
     else:
         reserved = request.notional if request.notional is not None else _qty(request) * reserve_price
         if reserved > means.buying_power_usd:
@@ -136,11 +146,24 @@ def _refuse_wash_trade(request: OrderRequest, means: Means) -> None:
         )
 
 
+def inferred_intent(request: OrderRequest, means: Means) -> PositionIntent:
+    """What the order does to the position that is held."""
+    if request.side is Side.BUY:
+        return PositionIntent.BUY_TO_CLOSE if means.held_qty < ZERO else PositionIntent.BUY_TO_OPEN
+    return PositionIntent.SELL_TO_OPEN if means.may_sell_short else PositionIntent.SELL_TO_CLOSE
+
+
+def _check_intent(request: OrderRequest, means: Means) -> None:
+    """An order that says otherwise than its position does is refused."""
+    inferred = inferred_intent(request, means)
+    if request.position_intent not in (None, inferred):
+        raise unprocessable(f"position intent mismatch, inferred: {inferred}, specified: {request.position_intent}")
+
+
 def _check_holding(request: OrderRequest, means: Means, quote: Quote | None) -> None:
-    if request.asset_class != CRYPTO and means.held_qty == ZERO:
-        if request.is_fractional:
-            raise unprocessable("fractional orders cannot be sold short")
-        raise forbidden("account is not allowed to short")
+    if request.asset_class != CRYPTO and means.held_qty <= ZERO:
+        _check_short(request, means, quote)
+        return
     selling = [order for order in means.open_orders if order.side is Side.SELL and order.status is not Status.HELD]
     price = quote.bid if quote else request.limit_price or request.stop_price
     assert price is not None
@@ -160,6 +183,32 @@ def _check_holding(request: OrderRequest, means: Means, quote: Quote | None) -> 
             existing_qty=plain(means.held_qty),
             held_for_orders=plain(on_hold),
             related_orders=[order.order_id for order in selling],
+        )
+
+
+def _check_short(request: OrderRequest, means: Means, quote: Quote | None) -> None:
+    if request.is_fractional:
+        raise unprocessable("fractional orders cannot be sold short")
+    if not means.may_sell_short:
+        raise forbidden("account is not allowed to short")
+    if request.order_class is not OrderClass.SIMPLE:
+        raise unprocessable("this venue sells short by simple orders only")
+    prices = (request.limit_price, quote.ask * SHORT_COLLAR if quote else None, request.stop_price)
+    value_usd = _qty(request) * max(price for price in prices if price is not None)
+    if value_usd > means.buying_power_usd:
+        raise forbidden("insufficient buying power", buying_power=plain(means.buying_power_usd))
+
+
+def _check_cover(request: OrderRequest, means: Means) -> None:
+    """One order never turns a short position into a long one."""
+    covering = sum((o.remaining_qty(o.reserve_price) for o in means.open_orders if o.side is Side.BUY), ZERO)
+    available = -means.held_qty - covering
+    if request.order_class is not OrderClass.SIMPLE or request.qty is None or request.qty > available:
+        raise forbidden(
+            f"insufficient qty available for order (requested: {plain(request.qty or ZERO)}, "
+            f"available: {plain(available)})",
+            symbol=request.symbol,
+            existing_qty=plain(means.held_qty),
         )
 
 

@@ -187,3 +187,4 @@ class Fill:
     leaves_qty: Decimal
     order_status: Status
     realised_usd: Decimal
+    is_short_sale: bool = False

@@ -102,6 +102,8 @@ def replay(journal: Journal, exchange: Exchange) -> None:
                 exchange.exercise(payload["symbol"])
             case "suspend":
                 exchange.suspend(payload["is_suspended"])
+            case "forbid_shorting":
+                exchange.forbid_shorting()
             case "add_faults":
                 exchange.add_faults(payload)
             case "clear_faults":

@@ -80,6 +80,7 @@ class OrderRequest:
     legs: tuple[LegRequest, ...] = ()
     trail_price: Decimal | None = None
     trail_percent: Decimal | None = None
+    position_intent: PositionIntent | None = None
 
     @property
     def is_fractional(self) -> bool:
@@ -122,11 +123,10 @@ def read_order(payload: Mapping[str, Any], asset: Asset) -> OrderRequest:
     request = OrderRequest(
         asset.symbol, asset.asset_class, side, order_type, time_in_force, qty, notional, limit_price, stop_price,
         client_order_id(payload), payload.get("extended_hours") or False, order_class,
-        trail_price=trail_price, trail_percent=trail_percent,
+        trail_price=trail_price, trail_percent=trail_percent, position_intent=_intent(payload, side),
     )  # fmt: skip
     _check_hours(request)
     _check_fraction(request)
-    _check_intent(payload, side)
     return request
 
 
@@ -168,13 +168,14 @@ def _check_fraction(request: OrderRequest) -> None:
         raise unprocessable("fractional orders must be market, limit, stop or stop_limit orders")
 
 
-def _check_intent(payload: Mapping[str, Any], side: Side) -> None:
+def _intent(payload: Mapping[str, Any], side: Side) -> PositionIntent | None:
+    """What the caller says the order does to the position, which must be of its side; the account knows the rest."""
     if not payload.get("position_intent"):
-        return
-    given = _member(PositionIntent, payload, "position_intent")
-    inferred = PositionIntent.BUY_TO_OPEN if side is Side.BUY else PositionIntent.SELL_TO_CLOSE
-    if given is not inferred:
-        raise unprocessable(f"position intent mismatch, inferred: {inferred}, specified: {given}")
+        return None
+    given: PositionIntent = _member(PositionIntent, payload, "position_intent")
+    if not given.startswith(side):
+        raise unprocessable(f"position_intent {given} is not of an order to {side}")
+    return given
 
 
 def _trail(payload: Mapping[str, Any], order_type: OrderType) -> tuple[Decimal | None, Decimal | None]:

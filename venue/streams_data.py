@@ -150,6 +150,7 @@ class DataConnection(Connection):
             self.offer(_error(405))
             return
         self._wanted = wanted
+        self.exchange.count_request(f"SUBSCRIBE {self.feed.path}")
         names = {channel: sorted(symbols) for channel, symbols in wanted.items()}
         self.offer([[{"T": "subscription", **names}]])
 

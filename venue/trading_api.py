@@ -32,6 +32,13 @@ def patch_configurations(call: Call) -> Response:
     is_suspended = call.fields().get("suspend_trade", call.exchange.is_suspended)
     if not isinstance(is_suspended, bool):
         raise rules.unprocessable(f"suspend_trade {is_suspended!r} is not true or false")
+    is_long_only = call.fields().get("no_shorting", not call.exchange.is_shorting_allowed)
+    if not isinstance(is_long_only, bool):
+        raise rules.unprocessable(f"no_shorting {is_long_only!r} is not true or false")
+    if not is_long_only and not call.exchange.is_shorting_allowed:
+        raise rules.unprocessable("this venue lends no shares; start it with --shorting")
+    if is_long_only and call.exchange.is_shorting_allowed:
+        call.exchange.forbid_shorting()
     call.exchange.suspend(is_suspended)
     return json_response(views.configurations(call.exchange))
 

@@ -16,11 +16,11 @@ ACCOUNT_ID = venue_id("account")
 
 
 def account(exchange: Exchange) -> dict[str, Any]:
-    """A cash account: multiplier 1, nothing borrowed, nothing short."""
+    """A cash account: multiplier 1, nothing borrowed, no shares short unless they may be."""
     equity = exchange.equity_usd()
     buying_power = cents_down(exchange.buying_power_usd())
     marked_at = exchange.last_mark_us()
-    short_usd = option_account.short_market_value_usd(exchange)
+    short_usd = option_account.short_market_value_usd(exchange) - exchange.short_shares_usd()
     return {
         "id": ACCOUNT_ID,
         "account_number": "PAVENUE00001",
@@ -51,7 +51,7 @@ def account(exchange: Exchange) -> dict[str, Any]:
         "pending_transfer_out": "0",
         "pending_reg_taf_fees": "0",
         "intraday_adjustments": "0",
-        "shorting_enabled": False,
+        "shorting_enabled": exchange.is_shorting_allowed,
         "trading_blocked": False,
         "transfers_blocked": False,
         "account_blocked": False,
@@ -61,11 +61,11 @@ def account(exchange: Exchange) -> dict[str, Any]:
 
 
 def configurations(exchange: Exchange) -> dict[str, Any]:
-    """The account's switches; suspend_trade is the one that can be changed here."""
+    """The account's switches; suspend_trade can be changed here, and no_shorting be set."""
     return {
         "fractional_trading": True,
         "max_margin_multiplier": "1",
-        "no_shorting": True,
+        "no_shorting": not exchange.is_shorting_allowed,
         "suspend_trade": exchange.is_suspended,
         "trade_confirm_email": "none",
         "ptp_no_exception_entry": False,
@@ -133,7 +133,7 @@ def _average_price(placed: Order) -> str | None:
 
 
 def position(exchange: Exchange, symbol: str) -> dict[str, Any]:
-    """A long position at the last known price; its cost carries the coin fees."""
+    """A position at the last known price; its cost carries the coin fees. Shares held short are negative."""
     books = exchange.books
     qty, cost = books.held_qty(symbol), books.cost_usd(symbol)
     current = exchange.last_price(symbol)
@@ -141,6 +141,7 @@ def position(exchange: Exchange, symbol: str) -> dict[str, Any]:
     marked_at = exchange.last_mark_us()
     lastday = exchange.last_price(symbol, marked_at) or current
     value = qty * current.value
+    free = qty - exchange.held_for_orders(symbol) - option_account.pledged_shares(exchange, symbol)
     today_basis = sum(
         (
             lot.remaining * lastday.value if lot.opened_at < from_us(marked_at) else lot.remaining_cost_usd
@@ -156,17 +157,15 @@ def position(exchange: Exchange, symbol: str) -> dict[str, Any]:
         "asset_class": asset_class,
         "asset_marginable": False,
         "qty": plain(qty),
-        "qty_available": plain(
-            max(qty - exchange.held_for_orders(symbol) - option_account.pledged_shares(exchange, symbol), ZERO)
-        ),
+        "qty_available": plain(max(free, ZERO) if qty > ZERO else qty),
         "avg_entry_price": plain(round(cost / qty, 9)),
-        "side": "long",
+        "side": "long" if qty > ZERO else "short",
         "market_value": plain(round(value, 9)),
         "cost_basis": plain(round(cost, 9)),
         "unrealized_pl": plain(round(value - cost, 9)),
-        "unrealized_plpc": _ratio(value - cost, cost),
+        "unrealized_plpc": _ratio(value - cost, abs(cost)),
         "unrealized_intraday_pl": plain(round(value - today_basis, 9)),
-        "unrealized_intraday_plpc": _ratio(value - today_basis, today_basis),
+        "unrealized_intraday_plpc": _ratio(value - today_basis, abs(today_basis)),
         "current_price": plain(current.value),
         "lastday_price": plain(lastday.value),
         "change_today": _ratio(current.value - lastday.value, lastday.value),

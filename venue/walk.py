@@ -15,7 +15,7 @@ from venue import groups, matching
 from venue.books import charge
 from venue.matching import Execution, Market
 from venue.options.account import secured_usd
-from venue.orders import ZERO, Fill, GroupRole, Order, OrderType, Status, TimeInForce, venue_id
+from venue.orders import ZERO, Fill, GroupRole, Order, OrderType, PositionIntent, Status, TimeInForce, venue_id
 from venue.quotes import around, quote_at_open, spread_frac
 from venue.series import Series
 from venue.wire import from_float, from_us, to_us
@@ -286,6 +286,7 @@ def _settle(
             leaves_qty=leaves_qty,
             order_status=filled.status,
             realised_usd=realised_usd,
+            is_short_sale=order.position_intent is PositionIntent.SELL_TO_OPEN,
         )
     )
     exchange.keep(filled)

@@ -135,6 +135,7 @@ def desk() -> Iterator[Callable[..., Desk]]:
             rate_limit=rate_limit,
             journal=options.pop("journal", None),
             option_level=options.pop("option_level", 3),
+            shorting=options.pop("shorting", False),
         )
         client = TestClient(create_app(exchange, **options), headers=KEYS)
         client.__enter__()

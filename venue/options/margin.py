@@ -42,7 +42,7 @@ def requirement(holdings: Iterable[Holding], shares: Decimal, *, counts_long_opt
     merged = _merged(holdings)
     shorts = [holding for holding in merged if holding.qty < ZERO]
     expiries = sorted({holding.contract.expiry for holding in shorts})
-    coverable = int(shares // MULTIPLIER)
+    coverable = max(int(shares // MULTIPLIER), 0)
     cash_usd, pledged, uncovered = ZERO, ZERO, ZERO
     for expiry in expiries:
         longs = [held for held in merged if held.qty > ZERO and _last_short(held, expiries) == expiry]
