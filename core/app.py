@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from functools import cache
+from datetime import timedelta
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import uuid4
 
 from core.broker.alpaca import AlpacaBroker
@@ -17,7 +18,14 @@ from core.data.warm import WarmMarket
 from core.settings import Settings, load
 
 if TYPE_CHECKING:
-    from core.ports import Blobs, Store
+    from collections.abc import Callable, Mapping, Sequence
+
+    from pydantic import SecretStr
+
+    from core.model.market import AssetClass
+    from core.ports import Adviser, Blobs, Lexicon, NewsSource, Outside, QuoteStream, Store
+
+Made = TypeVar("Made")
 
 
 class Instance:
@@ -30,7 +38,7 @@ class Instance:
         )
         self.settings = settings
         self.store = open_store(settings.cronfolio_state, project=settings.google_cloud_project)
-        self.blobs = open_blobs(settings)
+        self.blobs = open_blobs(settings.cronfolio_blobs, beside=settings.cronfolio_state)
         self.broker = AlpacaBroker(settings.alpaca_base_url, key=key, secret=secret)
         self.alpaca_data = AlpacaData(settings.alpaca_data_url, key=key, secret=secret, feed=settings.alpaca_data_feed)
         self.data = WarmMarket(self.alpaca_data)
@@ -50,10 +58,64 @@ class Instance:
             broker=self.broker,
             data=self.data,
             options=self.options,
+            open_stream=self.open_stream,
             settings=self.settings,
             owner=f"{self.settings.k_revision}-{uuid4().hex[:12]}",
             elapsed_s=time.monotonic,
             wait=time.sleep,
+        )
+
+    def adviser(self) -> Adviser | None:
+        """Who is asked for opinions; nobody without OPENAI_API_KEY. Only who asks pays for the import."""
+        if self.settings.openai_api_key is None:
+            return None
+        from core.intelligence.openai import OpenAIAdviser
+
+        return OpenAIAdviser(self.settings, self.store, elapsed_s=time.monotonic)
+
+    @cached_property
+    def outside(self) -> Outside:
+        """What an intelligence run may hear beyond Alpaca's market data, limited over the life of the instance.
+
+        Each source needs its library, and a key or a switch; one that is absent says why in the run's report.
+        """
+        from core.data.news import ALPACA, AlpacaNews, JoinedNews, Limited, LimitedBars, LimitedNews
+        from core.ports import Outside
+
+        settings, finnhub, alpha_vantage, yahoo = self.settings, "Finnhub", "Alpha Vantage", "Yahoo"
+        key, secret = settings.alpaca_paper_api_key, settings.alpaca_paper_secret_key
+        alpaca = AlpacaNews(settings.alpaca_data_url, key=key.get_secret_value(), secret=secret.get_secret_value())
+        found: dict[str, Any] = {
+            finnhub: _optional(_finnhub, settings.finnhub_api_key, "FINNHUB_API_KEY"),
+            alpha_vantage: _optional(_alpha_vantage, settings.alpha_vantage_api_key, "ALPHA_VANTAGE_API_KEY"),
+            yahoo: _optional(_yahoo, settings.yahoo_data or None, "YAHOO_DATA"),
+        }
+        lexicon = _optional(_lexicon, settings, "")
+        limits = {
+            finnhub: Limited(most_calls=4),
+            alpha_vantage: Limited(most_calls=4, within=timedelta(days=1)),
+            yahoo: Limited(most_calls=8),
+        }
+        absent = {name: each for name, each in {**found, "lexicon": lexicon}.items() if isinstance(each, str)}
+        there = {name: each for name, each in found.items() if name not in absent}
+        news = {ALPACA: LimitedNews(alpaca)} | {name: LimitedNews(each, limits[name]) for name, each in there.items()}
+        return Outside(
+            news=JoinedNews(news, absent),
+            spare_bars=LimitedBars(there[yahoo], limits[yahoo]) if yahoo in there else None,
+            lexicon=None if isinstance(lexicon, str) else lexicon,
+        )
+
+    def open_stream(self, symbols: Mapping[AssetClass, Sequence[str]]) -> QuoteStream:
+        """Live quotes from now on. Only a monitor that listens pays for the import."""
+        from core.data.stream import AlpacaQuotes
+
+        settings = self.settings
+        return AlpacaQuotes(
+            settings.alpaca_stream_url,
+            key=settings.alpaca_paper_api_key.get_secret_value(),
+            secret=settings.alpaca_paper_secret_key.get_secret_value(),
+            feed=settings.alpaca_data_feed,
+            symbols=symbols,
         )
 
 
@@ -76,9 +138,8 @@ def open_store(state: str, *, project: str) -> Store:
     return SqliteStore(file)
 
 
-def open_blobs(settings: Settings) -> Blobs:
-    """The blobs that CRONFOLIO_BLOBS names; beside an embedded store they default to a folder next to its file."""
-    target = settings.cronfolio_blobs
+def open_blobs(target: str, *, beside: str) -> Blobs:
+    """The blobs of this name; without one those of the embedded store, in a folder next to its file."""
     if target.startswith("gs://"):
         from core.state.cloud_storage import CloudStorageBlobs
 
@@ -87,9 +148,45 @@ def open_blobs(settings: Settings) -> Blobs:
 
     if target:
         return FolderBlobs(Path(target.removeprefix("file://")))
-    return FolderBlobs(_sqlite_file(settings.cronfolio_state).with_suffix(".blobs"))
+    return FolderBlobs(_sqlite_file(beside).with_suffix(".blobs"))
 
 
 def _sqlite_file(state: str) -> Path:
     """`sqlite:///state.db` is relative to the working directory, `sqlite:////srv/state.db` absolute."""
     return Path(state.removeprefix("sqlite:///"))
+
+
+def _optional(make: Callable[[Any], Made], given: Any, variable: str) -> Made | str:
+    """What an optional library makes of a setting, or why there is nothing."""
+    if given is None:
+        return f"{variable} is not set"
+    try:
+        return make(given)
+    except ImportError as error:
+        package = str(error.name).partition(".")[0]
+        return f"the package {package} is not installed; run pip install -r requirements-sources.txt"
+
+
+def _finnhub(key: SecretStr) -> NewsSource:
+    from core.data.finnhub import FinnhubSource
+
+    return FinnhubSource(key.get_secret_value())
+
+
+def _alpha_vantage(key: SecretStr) -> NewsSource:
+    from core.data.alpha_vantage import AlphaVantageSource
+
+    return AlphaVantageSource(key.get_secret_value(), pause=time.sleep)
+
+
+def _yahoo(_: bool) -> NewsSource:
+    from core.data.yfinance import YahooSource
+
+    return YahooSource()
+
+
+def _lexicon(_: object) -> Lexicon:
+    from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer
+
+    analyzer = SentimentIntensityAnalyzer()
+    return lambda text: float(analyzer.polarity_scores(text)["compound"])

@@ -45,11 +45,21 @@ def trip(store: Store, state: ModeState, account_id: str, version: str | None) -
     return True
 
 
-def set_mode(store: Store, mode: Mode, *, reason: str, by: str, at: datetime, account_id: str = "") -> ModeState:
+def set_mode(
+    store: Store,
+    mode: Mode,
+    *,
+    reason: str,
+    by: str,
+    at: datetime,
+    account_id: str = "",
+    replaces: str | None = None,
+) -> ModeState:
     """A person's change of the mode, read back and kept in `audit`; the reason is shown on every receipt.
 
     A person's mode that is in force already stays as it is. A breaker whose cause still holds trips again: after a
-    day's loss of 5 %, resume on the next day. `account_id` is needed where no cycle has run yet.
+    day's loss of 5 %, resume on the next day. `account_id` is needed where no cycle has run yet. `replaces`: the
+    version of the stored mode that was looked at; `Conflict` if it was changed since.
     """
     if not reason.strip() or not by.strip():
         raise BadRequest("a change of the trading mode needs a reason and a name")
@@ -58,6 +68,8 @@ def set_mode(store: Store, mode: Mode, *, reason: str, by: str, at: datetime, ac
     if not account_id:
         raise BadRequest("no cycle has run yet, so there is no account to change the mode of; run one first")
     now = mode_of(stored, is_first_run=False, as_of=at)
+    if stored is not None and replaces not in (None, stored.version):
+        raise Conflict(f"{now.mode} by {now.by} has come into force meanwhile: {now.reason}; look, then decide again")
     if stored is not None and now.mode is mode and now.is_by_a_person and now.until is None:
         return now
     state = ModeState(mode, reason, PERSON + by.removeprefix(PERSON), at)

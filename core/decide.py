@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 from core.execution.drift import position_drift
 from core.model.judgement import Decision, Mode, ModeState, Opportunity, Refusal, Snapshot, Target
 from core.model.market import Asset, AssetClass
-from core.model.orders import OrderIntent, Purpose
+from core.model.orders import OrderIntent, OrderStatus, Purpose
 from core.modules.module import AssetModule
 from core.risk.allocation import class_share
 from core.risk.correlation import Moves, correlated_usd, daily_moves
@@ -20,23 +21,31 @@ from core.safety.cancels import orders_to_cancel
 from core.safety.rules import Circumstances, closed_to_entries, refusals_of, sent_now, sent_orders
 from core.units import CENT
 
+IN_FLIGHT = timedelta(seconds=60)
+"""Longer than a cycle sends orders (40 s) and one may be on its way (13 s), so that what is not listed by then is not
+coming."""
+
 CONTRACT = Asset("contract", AssetClass.OPTION, True, Decimal(1), Decimal(1), CENT)
 """Options trade in whole contracts and structures."""
 
 
-def decide(snapshot: Snapshot, module: AssetModule) -> Decision:
-    """Exits first, never gated; then the best entries, each sized, planned and gated as the exact order it would be."""
+def decide(snapshot: Snapshot, module: AssetModule, *, exits_only: bool = False) -> Decision:
+    """Exits first, never gated; then the best entries, each sized, planned and gated as the exact order it would be.
+
+    `exits_only`: nothing that could be opened is looked for or told.
+    """
     breaker = _breaker(snapshot, module)
-    exits, exit_refusals = _split(_unless_halted(module.monitor_positions(snapshot), snapshot.mode))
-    ideas, entry_refusals = _split(module.analyze_opportunities(snapshot))
+    answers = _unless_unsure(_unless_halted(module.monitor_positions(snapshot), snapshot.mode), snapshot)
+    exits, exit_refusals = _split(answers)
+    ideas, entry_refusals = ((), ()) if exits_only else _split(module.analyze_opportunities(snapshot))
     closing = module.plan_trades([_exit_target(idea, snapshot) for idea in exits], snapshot)
     closing = tuple(intent for intent in closing if intent.quantity > 0)
-    opening, refusals = _entries(ideas, snapshot, module, breaker or snapshot.mode)
+    opening, refusals = _entries(ideas, snapshot, module, breaker or snapshot.mode) if ideas else ((), ())
     return Decision(
         intents=(*closing, *opening),
         cancel_order_ids=orders_to_cancel(closing, exit_refusals, snapshot, module.asset_class),
         refusals=(*exit_refusals, *entry_refusals, *refusals),
-        views=module.views(snapshot),
+        views=() if exits_only else module.views(snapshot),
         breaker=breaker,
     )
 
@@ -59,10 +68,10 @@ def _entries(
     refusals: list[Refusal] = []
     used, moves = exposure(snapshot, module.asset_class), daily_moves(snapshot.bars)
     now = _circumstances(snapshot, module, mode)
+    closed = closed_to_entries(now)
     for idea in ideas:
-        closed = closed_to_entries(idea.symbol, now)
         if closed:
-            refusals.extend(closed)
+            refusals.extend(Refusal(idea.symbol, *each) for each in closed)
             continue
         target = _sized(idea, snapshot, module, used, moves)
         if isinstance(target, Refusal):
@@ -76,6 +85,7 @@ def _entries(
         intents.append(intent)
         used = reserve(used, intent)
         now = replace(now, sent=(*now.sent, sent_now(intent, now.as_of)))
+        closed = closed_to_entries(now)
     return tuple(intents), tuple(refusals)
 
 
@@ -140,6 +150,36 @@ def _unless_halted(answers: tuple[Opportunity | Refusal, ...], mode: ModeState) 
     if mode.mode is not Mode.HALTED:
         return answers
     return tuple(Refusal(answer.symbol, "mode", f"mode is {mode.mode}: {mode.reason}") for answer in answers)
+
+
+def _unless_unsure(answers: tuple[Opportunity | Refusal, ...], snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
+    """An order that another cycle planned may have left a moment ago and not be listed yet; the same is not sold again
+    under another id until it would have arrived. That cycle's own next delivery looks it up at once; so does the
+    monitor's next of the same minute, whose acts carry its id."""
+    on_their_way = {
+        name: record
+        for record in snapshot.books.unsettled
+        if record.status is OrderStatus.PLANNED
+        and not record.intent.purpose.opens_risk
+        and not record.cycle_id.startswith(snapshot.cycle_id)
+        and snapshot.as_of - record.planned_at < IN_FLIGHT
+        for name in _names(record.intent)
+    }
+
+    def checked(answer: Opportunity | Refusal) -> Opportunity | Refusal:
+        found = () if isinstance(answer, Refusal) else _names(answer) & on_their_way.keys()
+        if not found:
+            return answer
+        record = on_their_way[min(found)]
+        reason = f"{record.client_order_id} of {record.planned_at:%H:%M:%S} may be on its way and is not listed yet"
+        return Refusal(answer.symbol, "exit_unsure", reason)
+
+    return tuple(map(checked, answers))
+
+
+def _names(order: Opportunity | OrderIntent) -> set[str]:
+    """The contracts of an option order, else the symbol."""
+    return {leg.symbol for leg in order.legs} or {order.symbol}
 
 
 def _exit_target(idea: Opportunity, snapshot: Snapshot) -> Target:

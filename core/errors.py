@@ -5,6 +5,7 @@
     ├── Unsure              an outside call gave no answer; come back later  -> HTTP 503
     │   ├── BrokerUnavailable    the broker did not answer, or answered 5xx/429
     │   ├── StoreUnavailable     the state store did not answer
+    │   ├── SourceUnavailable    an optional source did not answer; go on without it
     │   └── LeaseLost            another owner holds the account; stop at once
     ├── Conflict            a precondition of a store write failed: look before retrying
     ├── BrokerRefused       the broker understood and said no: a result, not to be retried
@@ -34,6 +35,10 @@ class BrokerUnavailable(Unsure):
 
 class StoreUnavailable(Unsure):
     """The state store gave no usable answer."""
+
+
+class SourceUnavailable(Unsure):
+    """An optional source of news or figures gave no usable answer."""
 
 
 class LeaseLost(Unsure):

@@ -1,18 +1,23 @@
-"""TA-Lib indicators over bars as columns: (n_symbols, n_bars) in, (n_symbols, n_bars) out, NaN while warming up.
+"""Indicators over bars as columns: (n_symbols, n_bars) in, (n_symbols, n_bars) out, NaN while warming up.
 
 Directional features are computed on log prices, so that a mirrored market (log prices negated, highs and lows swapped)
 gives exactly mirrored features, and nothing leans to one side on a driftless walk. Every feature is causal: column t
-depends on columns up to t only.
+depends on columns up to t only. What runs on from bar to bar is TA-Lib's; what looks at a window is computed for all
+symbols at once, window by window, since TA-Lib's running sums carry their rounding along.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from functools import reduce
 from inspect import unwrap
+from itertools import repeat
+from typing import Any
 
 import numpy as np
 import talib
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
-from talib import MA_Type  # type: ignore[attr-defined]
 
 from core.model.bars import Bars, FloatArray
 from core.model.features import Features
@@ -23,17 +28,19 @@ MIN_BARS = 60
 
 LONGEST_CHANGE = 60
 CHANNEL_BARS = 20
+RANGE_BARS = 14
 CCI_BARS = 20
 VOLUME_DAYS = 7
-SIMPLE = MA_Type.SMA
 FLAT = 1e-12
 """A deviation or a range of log prices below this is rounding, not movement."""
 
+NAMES = (
+    *("volatility", "trend_20", "trend_60", "macd", "bollinger", "channel", "obv", "adx", "relative_20", "relative_60"),
+    *("atr", "volume_ratio", "daily_volume_usd", "rsi", "cci", "williams", "stochastic"),
+)
+
 # TA-Lib's own functions, without the search for pandas and polars series that its wrappers make in every call.
-ADX, ATR, CCI, RSI = unwrap(talib.ADX), unwrap(talib.ATR), unwrap(talib.CCI), unwrap(talib.RSI)
-MACD, MAX, MIN, OBV = unwrap(talib.MACD), unwrap(talib.MAX), unwrap(talib.MIN), unwrap(talib.OBV)
-SMA, STDDEV, STOCH = unwrap(talib.SMA), unwrap(talib.STDDEV), unwrap(talib.STOCH)
-SUM, WILLR = unwrap(talib.SUM), unwrap(talib.WILLR)
+ADX, ATR, MACD, OBV, RSI = (unwrap(each) for each in (talib.ADX, talib.ATR, talib.MACD, talib.OBV, talib.RSI))
 
 
 def features(bars: Bars, *, last: int | None = None) -> Features:
@@ -43,160 +50,164 @@ def features(bars: Bars, *, last: int | None = None) -> Features:
     volatility * sqrt(n). `macd`: 12/26/9 histogram of log closes over volatility. `rsi`: Wilder 14. `bollinger`: log
     close minus its 20-bar mean in standard deviations. `channel`: log close in the *prior* 20-bar high-low channel, -1
     at its low, +1 at its high, beyond outside. `obv`: 20-bar change of on-balance volume over the volume traded. `adx`,
-    `cci`, `williams`, `stochastic`: TA-Lib's, periods 14, 20, 14 and 14/3/3. `atr`: Wilder 14, in price units.
-    `relative_20`, `relative_60`: as the trends, of the price over SPY's on the same days; NaN without SPY.
+    `cci`, `williams`, `stochastic`: as TA-Lib defines them, periods 14, 20, 14 and 14/3. `atr`: Wilder 14, in price
+    units. `relative_20`, `relative_60`: as the trends, of the price over SPY's on the same days; NaN without SPY.
     `volume_ratio`: a day's volume over the mean of the seven days before. `daily_volume_usd`: mean of seven days.
     Where nothing moved, TA-Lib answers 0/0 with a number; here it is NaN.
     """
     n_bars = bars.close.shape[1]
+    if not n_bars:
+        return Features(bars.symbols, dict.fromkeys(NAMES, bars.close))
     last = n_bars if last is None else min(last, n_bars)
     per_day = max(1, round(86_400 / bars.timeframe.length.total_seconds()))
-    kept = min(n_bars, last + max(LONGEST_CHANGE, per_day))
-    log_close = np.log(bars.close)
-    relative = log_close - _benchmark(bars, log_close)
-    raw = _raw(bars, log_close, per_day, kept)
-    relative_volatility = _relative_volatility(relative, kept)
-    columns = _columns(raw, log_close[:, -kept:], relative[:, -kept:], relative_volatility, per_day)
-    return Features(bars.symbols, {name: values[:, kept - last :] for name, values in columns.items()})
-
-
-def _columns(
-    raw: dict[str, FloatArray],
-    log_close: FloatArray,
-    relative: FloatArray,
-    relative_volatility: FloatArray,
-    per_day: int,
-) -> dict[str, FloatArray]:
-    volatility = _above_zero(raw["deviation_of_changes"])
+    logs = np.log(bars.high), np.log(bars.low), np.log(bars.close)
+    is_long = _long_enough(logs[2])
+    running = _running(bars, *logs, np.flatnonzero(is_long).tolist(), last)
+    reach = last + max(LONGEST_CHANGE, (VOLUME_DAYS + 1) * per_day)
+    high, low, close, relative = (_newest(each, reach) for each in (*logs, _relative(bars, logs[2])))
+    price, volume = _newest(bars.close, reach), _newest(bars.volume, reach)
     columns = {
-        "volatility": volatility,
-        "trend_20": _change(log_close, 20) / (volatility * np.sqrt(20)),
-        "trend_60": _change(log_close, 60) / (volatility * np.sqrt(60)),
-        "macd": raw["macd"] / volatility,
-        "bollinger": (log_close - raw["mean"]) / _above_zero(raw["deviation"]),
-        "channel": _channel(_previous(raw["highest"]), _previous(raw["lowest"]), log_close),
-        "obv": _change(raw["obv"], CHANNEL_BARS) / _above_zero(raw["traded"]),
-        "adx": raw["adx"],
-        "relative_20": _change(relative, 20) / (relative_volatility * np.sqrt(20)),
-        "relative_60": _change(relative, 60) / (relative_volatility * np.sqrt(60)),
-        "atr": raw["atr"],
-        "volume_ratio": raw["day_volume"] / _above_zero(_previous(raw["week_volume"], per_day) / VOLUME_DAYS),
-        "daily_volume_usd": raw["week_usd"] / VOLUME_DAYS,
+        **_trends(close, relative, last),
+        **_places(high, low, close, last),
+        **_volumes(price, volume, per_day, last),
+        **running,
     }
-    moved = raw["range"] > FLAT
-    return columns | {name: np.where(moved, raw[name], np.nan) for name in ("rsi", "cci", "williams", "stochastic")}
+    columns["macd"] = running["macd"] / columns["volatility"]
+    columns["obv"] = running["obv"] / _above_zero(_sum(_window(volume, CHANNEL_BARS, last)))
+    columns["rsi"] = np.where(np.isnan(columns["williams"]), np.nan, running["rsi"])
+    if not is_long.all():
+        columns = {name: np.where(is_long[:, np.newaxis], values, np.nan) for name, values in columns.items()}
+    return Features(bars.symbols, {name: columns[name] for name in NAMES})
 
 
-def _raw(bars: Bars, log_close: FloatArray, per_day: int, kept: int) -> dict[str, FloatArray]:
-    """TA-Lib's own answers at the last `kept` bars, row by row, for the rows with enough bars."""
-    n_symbols = len(bars.symbols)
-    whole = (np.log(bars.high), np.log(bars.low), log_close, _change(log_close, 1))
-    inputs = (*whole, bars.high, bars.low, bars.close, bars.volume)
-    table = np.full((n_symbols, len(_RAW) * kept), np.nan)
-    for row in _long_enough(log_close):
-        np.concatenate(_series(*(each[row] for each in inputs), per_day=per_day, kept=kept), out=table[row])
-    return dict(zip(_RAW, table.reshape(n_symbols, len(_RAW), kept).swapaxes(0, 1), strict=True))
+def _running(
+    bars: Bars, high: FloatArray, low: FloatArray, close: FloatArray, rows: list[int], last: int
+) -> dict[str, FloatArray]:
+    """TA-Lib's answers, row by row, `obv` as its 20-bar change; high, low and close are logarithms.
 
-
-_RAW = (
-    *("deviation_of_changes", "macd", "rsi", "deviation", "mean", "highest", "lowest", "range", "obv", "traded"),
-    *("adx", "cci", "williams", "stochastic", "atr", "day_volume", "week_volume", "week_usd"),
-)
-
-
-def _series(
-    high: FloatArray,
-    low: FloatArray,
-    close: FloatArray,
-    change: FloatArray,
-    price_high: FloatArray,
-    price_low: FloatArray,
-    price: FloatArray,
-    volume: FloatArray,
-    *,
-    per_day: int,
-    kept: int,
-) -> tuple[FloatArray, ...]:
-    """One symbol's last `kept` values in the order of `_RAW`; high, low and close are logarithms, the prices are not.
-
-    Extremes of a window need the newest bars only; `kept` reaches further back from the bars asked for than any window.
-    All else runs on from bar to bar, rounding included, as TA-Lib's means and sums do: it sees the whole history, or an
-    answer would depend on how many bars are asked for.
+    Each call sees the whole history: an answer rests on the one before it, rounding included, and would else depend on
+    how many bars are asked for.
     """
-    near_high, near_low, near_close = high[-kept:], low[-kept:], close[-kept:]
-    ring = slice(_ring_start(close, kept), None)
-    series = (
-        STDDEV(change, 20),
-        MACD(close, 12, 26, 9)[2],
-        RSI(close, 14),
-        STDDEV(close, 20),
-        SMA(close, 20),
-        MAX(near_high, CHANNEL_BARS),
-        MIN(near_low, CHANNEL_BARS),
-        MAX(near_high, 14) - MIN(near_low, 14),
-        OBV(close, volume),
-        SUM(volume, CHANNEL_BARS),
-        ADX(high, low, close, 14),
-        CCI(high[ring], low[ring], close[ring], CCI_BARS),
-        WILLR(near_high, near_low, near_close, 14),
-        STOCH(high, low, close, 14, 3, SIMPLE, 3, SIMPLE)[0],
-        ATR(price_high, price_low, price, 14),
-        SUM(volume, per_day) if per_day > 1 else volume,
-        SUM(volume, VOLUME_DAYS * per_day),
-        SUM(volume * price, VOLUME_DAYS * per_day),
-    )
-    return tuple(values[-kept:] for values in series)
+
+    def by_row(*tables: FloatArray) -> list[list[FloatArray]]:
+        return [[table[row] for row in rows] for table in tables]
+
+    def newest(
+        function: Callable[..., Any], series: list[list[FloatArray]], *periods: int, earlier: int = 0
+    ) -> FloatArray:
+        kept = min(close.shape[1], last + earlier)
+        result = np.full((len(close), kept), np.nan)
+        for row, values in zip(rows, map(function, *series, *map(repeat, periods)), strict=True):
+            result[row] = values[-kept:]
+        return _newest(result, last + earlier)
+
+    logs = by_row(high, low, close)
+    balance = newest(OBV, logs[2:] + by_row(bars.volume), earlier=CHANNEL_BARS)
+    return {
+        "macd": newest(_macd_histogram, logs[2:]),
+        "rsi": newest(RSI, logs[2:], 14),
+        "obv": _before(balance, 0, last) - _before(balance, CHANNEL_BARS, last),
+        "adx": newest(ADX, logs, 14),
+        "atr": newest(ATR, by_row(bars.high, bars.low, bars.close), 14),
+    }
 
 
-def _ring_start(close: FloatArray, n_bars: int) -> int:
-    """Where to cut for the newest `n_bars`: TA-Lib's CCI adds up in the order of a ring, so whole rings are cut off."""
-    n_own = int(np.count_nonzero(np.isfinite(close)))
-    n_cut = max(0, n_own - n_bars) // CCI_BARS * CCI_BARS
-    return len(close) - n_own + n_cut if n_cut else 0
+def _macd_histogram(close: FloatArray) -> Any:
+    return MACD(close, 12, 26, 9)[2]
 
 
-def _relative_volatility(relative: FloatArray, kept: int) -> FloatArray:
-    change = _change(relative, 1)
-    result = np.full((len(relative), kept), np.nan)
-    for row in _long_enough(change):
-        result[row] = STDDEV(change[row], 20)[-kept:]
-    return _above_zero(result)
+def _trends(close: FloatArray, relative: FloatArray, last: int) -> dict[str, FloatArray]:
+    """Changes over their noise, and the close's distance from its mean."""
+    changes, relative_changes = np.diff(close), np.diff(relative)
+    windows = _window(np.stack([changes, relative_changes, close[:, 1:]]), 20, last)
+    means = _sum(windows) / 20
+    deviations = _above_zero(np.sqrt(_sum(np.square(each - means) for each in windows) / 20))
+    volatility, relative_volatility, deviation = deviations
+    relative_volatility[~_long_enough(relative_changes)] = np.nan
+    now, relative_now = _before(close, 0, last), _before(relative, 0, last)
+    return {
+        "volatility": volatility,
+        "trend_20": (now - _before(close, 20, last)) / (volatility * np.sqrt(20)),
+        "trend_60": (now - _before(close, 60, last)) / (volatility * np.sqrt(60)),
+        "relative_20": (relative_now - _before(relative, 20, last)) / (relative_volatility * np.sqrt(20)),
+        "relative_60": (relative_now - _before(relative, 60, last)) / (relative_volatility * np.sqrt(60)),
+        "bollinger": (now - means[2]) / deviation,
+    }
 
 
-def _long_enough(values: FloatArray) -> NDArray[np.intp]:
-    """The rows with `MIN_BARS` newest values."""
-    if values.shape[1] < MIN_BARS:
-        return np.empty(0, np.intp)
-    return np.flatnonzero(np.isfinite(values[:, -MIN_BARS:]).all(axis=1))
+def _places(high: FloatArray, low: FloatArray, close: FloatArray, last: int) -> dict[str, FloatArray]:
+    """Where the close stands among the prices before it."""
+    now = _before(close, 0, last)
+    top, bottom = _highest(high, CHANNEL_BARS, last + 1)[:, :-1], -_highest(-low, CHANNEL_BARS, last + 1)[:, :-1]
+    highest, lowest = _highest(high, RANGE_BARS, last + 2), -_highest(-low, RANGE_BARS, last + 2)
+    reach = _above_zero(highest - lowest)
+    fast = (_before(close, 0, last + 2) - lowest) / (reach / 100)
+    typical = _window((high + low + close) / 3, CCI_BARS, last)
+    mean = _sum(typical) / CCI_BARS
+    scatter = _sum(np.abs(each - mean) for each in typical) / CCI_BARS
+    return {
+        "channel": (now - (top + bottom) / 2) / _above_zero((top - bottom) / 2),
+        "cci": (typical[-1] - mean) / (0.015 * _above_zero(scatter)),
+        "williams": (highest[:, 2:] - now) / (reach[:, 2:] / -100),
+        "stochastic": _sum(_window(fast, 3, last)) / 3,
+    }
 
 
-def _benchmark(bars: Bars, log_close: FloatArray) -> FloatArray:
-    """The benchmark's log close on each bar's own day, whichever column that day has; NaN where it has no such bar."""
+def _volumes(price: FloatArray, volume: FloatArray, per_day: int, last: int) -> dict[str, FloatArray]:
+    """A day's volume against the days before, and in dollars."""
+    day, day_usd = (_sum(_window(each, per_day, last + VOLUME_DAYS * per_day)) for each in (volume, volume * price))
+    week_before = _sum(_window(day[:, :-per_day], VOLUME_DAYS, last, step=per_day))
+    return {
+        "volume_ratio": _before(day, 0, last) / _above_zero(week_before / VOLUME_DAYS),
+        "daily_volume_usd": _sum(_window(day_usd, VOLUME_DAYS, last, step=per_day)) / VOLUME_DAYS,
+    }
+
+
+def _relative(bars: Bars, close: FloatArray) -> FloatArray:
+    """Log close over the benchmark's of each bar's own day, whichever column that day has; NaN where it has no bar."""
     row = bars.row(BENCHMARK)
     if row is None:
-        return np.full(log_close.shape, np.nan)
+        return np.full(close.shape, np.nan)
     times, its_times = bars.opened_at.view("int64"), bars.opened_at.view("int64")[row]
-    result = np.where(times == its_times, log_close[row], np.nan)
+    relative: FloatArray = close - close[row]
     for other in np.flatnonzero((times != its_times).any(axis=1)):
         column = np.searchsorted(its_times, times[other]).clip(max=len(its_times) - 1)
-        result[other] = np.where(its_times[column] == times[other], log_close[row][column], np.nan)
-    return result
+        relative[other] = np.where(its_times[column] == times[other], close[other] - close[row][column], np.nan)
+    return relative
 
 
-def _channel(high: FloatArray, low: FloatArray, close: FloatArray) -> FloatArray:
-    return (close - (high + low) / 2) / _above_zero((high - low) / 2)
+def _long_enough(values: FloatArray) -> NDArray[np.bool_]:
+    """Which rows have `MIN_BARS` newest values."""
+    recent = np.isfinite(values[:, -MIN_BARS:])
+    is_long: NDArray[np.bool_] = recent.all(axis=1) & (recent.shape[1] == MIN_BARS)
+    return is_long
 
 
-def _change(values: FloatArray, n_bars: int) -> FloatArray:
-    result = np.full(values.shape, np.nan)
-    np.subtract(values[:, n_bars:], values[:, :-n_bars], out=result[:, n_bars:])
-    return result
+def _newest(values: FloatArray, n_bars: int) -> FloatArray:
+    """The newest so many columns, NaN before the first that there is."""
+    missing = n_bars - values.shape[1]
+    near = values[:, -n_bars:] if missing <= 0 else np.pad(values, ((0, 0), (missing, 0)), constant_values=np.nan)
+    return np.asfortranarray(near)
 
 
-def _previous(values: FloatArray, n_bars: int = 1) -> FloatArray:
-    result = np.full(values.shape, np.nan)
-    result[:, n_bars:] = values[:, :-n_bars]
-    return result
+def _before(values: FloatArray, n_bars: int, last: int) -> FloatArray:
+    """What stood so many bars before each of the `last` ones."""
+    end = values.shape[-1] - n_bars
+    return values[..., end - last : end]
+
+
+def _window(values: FloatArray, n_bars: int, last: int, *, step: int = 1) -> list[FloatArray]:
+    """For each of the `last` bars the values of its window, oldest first, `step` bars apart."""
+    return [_before(values, back * step, last) for back in reversed(range(n_bars))]
+
+
+def _sum(window: Iterable[FloatArray]) -> FloatArray:
+    """Added one by one, so that no sum depends on how many bars are asked for."""
+    return reduce(np.add, window)
+
+
+def _highest(values: FloatArray, n_bars: int, last: int) -> FloatArray:
+    return sliding_window_view(values[:, 1 - last - n_bars :], n_bars, axis=1).max(axis=-1)  # type: ignore[no-any-return]
 
 
 def _above_zero(values: FloatArray) -> FloatArray:

@@ -33,8 +33,10 @@ def levels(high: FloatArray, low: FloatArray, price: float) -> Levels:
     Pivots within 2 % of each other are one level, at their mean; three are kept on each side.
     """
     points = np.sort(np.concatenate([_pivots(high), -_pivots(-low)]))
-    groups = np.split(points, np.flatnonzero(points[1:] > points[:-1] * (1 + MERGED_WITHIN_FRAC)) + 1)
-    merged = [float(group.mean()) for group in groups if len(group)]
+    is_first = np.ones(len(points), np.bool_)
+    is_first[1:] = points[1:] > points[:-1] * (1 + MERGED_WITHIN_FRAC)
+    level = np.cumsum(is_first) - 1
+    merged = (np.bincount(level, weights=points) / np.bincount(level)).tolist()
     below = [level for level in reversed(merged) if level < price]
     above = [level for level in merged if level > price]
     return Levels(tuple(below[:NEAREST]), tuple(above[:NEAREST]))
@@ -55,8 +57,8 @@ def consolidation_bars(close: FloatArray) -> int:
     """For how many bars the mean absolute change of ten bars has been below 2 %; 0 if it is not."""
     if len(close) <= QUIET_BARS:
         return 0
-    changes = np.abs(np.diff(close) / close[:-1])
-    means = np.lib.stride_tricks.sliding_window_view(changes, QUIET_BARS).mean(axis=1)
+    total = np.concatenate([[0.0], np.cumsum(np.abs(np.diff(close) / close[:-1]))])
+    means = (total[QUIET_BARS:] - total[:-QUIET_BARS]) / QUIET_BARS
     loud = np.flatnonzero(means >= QUIET_CHANGE_FRAC)
     return len(means) if not len(loud) else len(means) - 1 - int(loud[-1])
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeAlias
 
 from core.model.bars import Bars
+from core.model.intelligence import Consultation, FactSheet, News, Purpose
 from core.model.market import Asset, AssetClass, Clock, LastTrade, Quote, Timeframe, TradingSession
 from core.model.options import Chain
 from core.model.orders import Account, Activities, Order, OrderIntent, Position
@@ -62,9 +63,18 @@ class Store(Protocol):
         ...
 
     def recent(
-        self, collection: str, *, order_by: str, limit: int, where: Sequence[tuple[str, str]] = ()
+        self,
+        collection: str,
+        *,
+        order_by: str,
+        limit: int,
+        where: Sequence[tuple[str, str]] = (),
+        before: datetime | None = None,
     ) -> tuple[Document, ...]:
-        """The newest documents by a datetime or text field, newest first; `where` holds field equalities."""
+        """The newest documents by a datetime or text field, newest first; `where` holds field equalities.
+
+        `before`: only those whose datetime is earlier than this, or none, so that many can be read in pages.
+        """
         ...
 
 
@@ -150,6 +160,23 @@ class ChainWindow:
     highest_strike: Decimal
 
 
+class QuoteStream(Protocol):
+    """Live quotes of some symbols; one that is lost is opened again. It never raises and nothing in it is checked."""
+
+    unreadable: int
+    """Messages that were no quote and nothing else that is known."""
+
+    def take(self, timeout_s: float) -> tuple[Quote, ...]:
+        """The quotes since the last call in the order they came, waiting for a first one; empty if none comes."""
+        ...
+
+    def silent(self) -> Mapping[AssetClass, str]:
+        """The classes of which no quotes come now, and why."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class OptionData(Protocol):
     """Option chains and quotes; every page is read."""
 
@@ -162,3 +189,42 @@ class OptionData(Protocol):
     def open_interest(self, underlyings: Sequence[str], first_expiry: date, last_expiry: date) -> Mapping[str, int]:
         """Open interest by contract, of the day before; a contract without one is left out."""
         ...
+
+
+class NewsSource(Protocol):
+    """Headlines on symbols, published from `since` to `until`, and figures of companies where the source has them.
+
+    The first symbols matter most: a source with few calls to spend answers for these alone.
+    """
+
+    def headlines(self, symbols: Sequence[str], since: datetime, until: datetime) -> News: ...
+
+
+class SpareBars(Protocol):
+    """Daily bars of stocks from another source than the broker's; nothing is checked yet. `Unsure`: no answer."""
+
+    def daily_bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> Bars: ...
+
+
+Lexicon: TypeAlias = Callable[[str], float]
+"""How good the words of a text sound, from -1 to 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What an intelligence run may hear beyond its broker's market data. Each may be absent, and no cycle knows any."""
+
+    news: NewsSource | None = None
+    spare_bars: SpareBars | None = None
+    lexicon: Lexicon | None = None
+
+
+class Adviser(Protocol):
+    """A model that gives opinions on computed facts. Whatever goes wrong is a `Consultation` without an opinion.
+
+    `source`: its name, by which its signals go.
+    """
+
+    source: str
+
+    def consult(self, purpose: Purpose, sheet: FactSheet) -> Consultation: ...

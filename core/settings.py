@@ -119,6 +119,23 @@ def _tickers(symbols: tuple[str, ...]) -> tuple[str, ...]:
     return symbols
 
 
+def _webhook(url: SecretStr) -> SecretStr:
+    """Where alarms go: an address that nobody on the way can read."""
+    parts = urlsplit(url.get_secret_value())
+    is_private = (parts.scheme == "https" and parts.hostname) or (parts.scheme, parts.hostname) == ("http", "127.0.0.1")
+    if url.get_secret_value() and not is_private:
+        raise ValueError("it must begin with https://, or with http://127.0.0.1 for a server on this machine")
+    return url
+
+
+def _sendable(key: SecretStr | None) -> SecretStr | None:
+    """A key as a header can carry it, without the line break of a file; nothing but blanks is no key."""
+    text = "" if key is None else key.get_secret_value().strip()
+    if text and not re.fullmatch(r"[!#-&(-~]+", text):
+        raise ValueError("it has a space, a quote, a line break or a letter beyond ASCII")
+    return SecretStr(text) if text else None
+
+
 Tickers = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_tickers)]
 Pairs = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_pairs)]
 Sessions = Annotated[tuple[Session, ...], BeforeValidator(_sessions), AfterValidator(_possible)]
@@ -133,11 +150,28 @@ class Settings(BaseModel):
     alpaca_paper_secret_key: SecretStr
     alpaca_base_url: str = "https://paper-api.alpaca.markets"
     alpaca_data_url: str = "https://data.alpaca.markets"
+    alpaca_stream_url: str = Field(default="wss://stream.data.alpaca.markets", pattern="^wss?://.+$")
     cronfolio_state: str = Field(default=LOCAL_STATE, pattern=r"^(firestore|sqlite:///.+)$")
     cronfolio_blobs: str = Field(default="", pattern=r"^$|^(gs://.+|file:///.+)$")
     google_cloud_project: str = ""
     k_revision: str = "local"
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
+    alert_webhook_url: Annotated[SecretStr, AfterValidator(_webhook)] = SecretStr("")
+
+    openai_api_key: Annotated[SecretStr | None, AfterValidator(_sendable)] = None
+    openai_model: str = Field(default="o4-mini", pattern=r"^[A-Za-z0-9._:/-]{1,80}$")
+    openai_base_url: str = "https://api.openai.com/v1"
+    openai_deadline_s: float = Field(default=60, gt=0, le=70)
+    # List prices of o4-mini and of the web search tool: https://developers.openai.com/api/docs/pricing
+    llm_input_usd_per_million_tokens: Decimal = Field(default=Decimal("1.10"), gt=0, le=1000)
+    llm_output_usd_per_million_tokens: Decimal = Field(default=Decimal("4.40"), gt=0, le=1000)
+    llm_usd_per_search: Decimal = Field(default=Decimal("0.01"), ge=0, le=1)
+    llm_monthly_budget_usd: Decimal = Field(default=Decimal("10"), ge=0, le=200)
+    llm_run_budget_usd: Decimal = Field(default=Decimal("1"), ge=0, le=5)
+
+    finnhub_api_key: Annotated[SecretStr | None, AfterValidator(_sendable)] = None
+    alpha_vantage_api_key: Annotated[SecretStr | None, AfterValidator(_sendable)] = None
+    yahoo_data: bool = False
 
     execution_enabled: bool = True
     alpaca_data_feed: str = Field(default="iex", pattern="^(iex|sip)$")
@@ -153,6 +187,7 @@ class Settings(BaseModel):
     option_underlyings: Tickers = Field(default=UNDERLYINGS, min_length=1, max_length=20)
     option_underlyings_per_cycle: int = Field(default=4, ge=1, le=20)
     settle_wait_s: float = Field(default=0, ge=0, le=20)
+    monitor_stream_s: float = Field(default=0, ge=0, le=55)
 
     min_confidence: float = Field(default=0.65, ge=0.5, le=1)
     exit_confidence: float = Field(default=0.45, ge=0, le=0.5)
@@ -200,6 +235,9 @@ class Settings(BaseModel):
             problems.append(
                 "CRONFOLIO_BLOBS is not set, and CRONFOLIO_STATE=firestore needs a gs:// bucket or a folder"
             )
+        llm = urlsplit(self.openai_base_url)
+        if llm.scheme != "https" and (llm.scheme, llm.hostname) != ("http", "127.0.0.1"):
+            problems.append("OPENAI_BASE_URL must begin with https://, or with http://127.0.0.1 on this machine")
         if problems:
             raise ValueError("\n".join(problems))
         return self
@@ -287,9 +325,12 @@ def load(environ: Mapping[str, str]) -> Settings:
     """The settings an environment describes; `InvalidSettings` names every variable that is wrong or missing.
 
     An empty variable counts as not set. In Google Cloud (K_SERVICE is set) the state is Firestore's unless named, and
-    the project is the function's own. A venue on this machine needs no real keys.
+    the project is the function's own. A venue on this machine needs no real keys, and streams its quotes itself.
     """
     given = {name.lower(): value for name, value in environ.items() if value != ""}
+    if given.get("openai_api_key") == "none":
+        # A deployed function's secret must exist; this is how it says that nobody is to be asked.
+        del given["openai_api_key"]
     if "k_service" in given:
         given.setdefault("cronfolio_state", "firestore")
     if "gcloud_project" in given:
@@ -297,6 +338,8 @@ def load(environ: Mapping[str, str]) -> Settings:
     if _host(given.get("alpaca_base_url", "")) in LOCAL_HOSTS:
         for key in ("alpaca_paper_api_key", "alpaca_paper_secret_key"):
             given.setdefault(key, "local-venue")
+    if _host(given.get("alpaca_data_url", "")) in LOCAL_HOSTS:
+        given.setdefault("alpaca_stream_url", f"ws{given['alpaca_data_url'].removeprefix('http')}")
     try:
         return Settings.model_validate({name: given[name] for name in Settings.model_fields if name in given})
     except ValidationError as error:

@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import functions_framework
-from flask import Flask
+from flask import Flask, Response
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+HOSTS = ("127.0.0.1", "localhost")
 HERE = Path(__file__).parent
-NAMES = ("crypto_cycle", "stocks_cycle", "options_cycle")
+NAMES = (
+    *("crypto_cycle", "stocks_cycle", "options_cycle", "position_monitor"),
+    *("intelligence", "learn", "weekly_report", "ops", "api_canary"),
+)
 
 
 class QuietHandler(WSGIRequestHandler):
@@ -50,13 +54,27 @@ def _at_root(app: WSGIApplication) -> WSGIApplication:
     return rooted
 
 
-def application() -> DispatcherMiddleware:
-    """Each function as its own functions-framework app, mounted under its name."""
+def _for_this_machine(app: WSGIApplication) -> WSGIApplication:
+    """Refuse what was asked of another host: a web page may have its own name lead to this machine."""
+
+    def checked(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        host = str(environ.get("HTTP_HOST", ""))
+        if host.partition(":")[0].lower() in HOSTS:
+            return app(environ, start_response)
+        error = f"{host!r} is not this machine; ask {' or '.join(HOSTS)}"
+        refused = Response(json.dumps({"error": error}) + "\n", 403, content_type="application/json")
+        return refused(environ, start_response)
+
+    return checked
+
+
+def application() -> WSGIApplication:
+    """Each function as its own functions-framework app, mounted under its name, for callers on this machine."""
     os.environ.setdefault("GCLOUD_PROJECT", os.environ.get("GOOGLE_CLOUD_PROJECT") or "demo-cronfolio")
     os.environ.setdefault("FIREBASE_CONFIG", json.dumps({"projectId": os.environ["GCLOUD_PROJECT"]}))
     source = str(HERE / "main.py")
     apps = {f"/{name}": _at_root(functions_framework.create_app(name, source, "http").wsgi_app) for name in NAMES}
-    return DispatcherMiddleware(Flask("cronfolio"), apps)
+    return _for_this_machine(DispatcherMiddleware(Flask("cronfolio"), apps))
 
 
 if __name__ == "__main__":

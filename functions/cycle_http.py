@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from hmac import compare_digest
 from typing import Any
 from uuid import uuid4
 
@@ -17,16 +16,30 @@ from flask import Request, Response
 from core import logs
 from core.app import instance
 from core.cycle.run import run_cycle
-from core.cycle.world import CycleRequest
+from core.cycle.world import CycleRequest, World
 from core.errors import BadRequest, CronfolioError, Unsure
 from core.settings import InvalidSettings
+from edge import json_body, json_response, token_refusal
 
 SCHEDULE_TIME_HEADER = "X-CloudScheduler-ScheduleTime"
+TRACE_HEADER = "X-Cloud-Trace-Context"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
+TIME = re.compile(r"[0-9TZ:.+-]{10,40}")
 KNOWN_FIELDS = {"dry_run", "run_id"}
-MAX_BODY_BYTES = 10_000
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One run as it was asked for: `cycle_id` is the same for all its retries. `scheduled_at`: None for one by hand."""
+
+    cycle_id: str
+    scheduled_at: datetime | None
+    dry_run: bool
+
+
+Run = Callable[[World, Delivery], Mapping[str, Any]]
 
 
 def cycle_response(request: Request, *, job: str, module: str) -> Response:
@@ -35,46 +48,130 @@ def cycle_response(request: Request, *, job: str, module: str) -> Response:
     200: done, replayed, superseded, busy or a dry run. 400, 401, 403, 404, 405: nothing was done. 503: unsure, deliver
     again. 500: a fault that a person must look at; the scheduler comes back anyway.
     """
+
+    def run(world: World, asked: Delivery) -> Mapping[str, Any]:
+        return run_cycle(world, CycleRequest(asked.cycle_id, module, asked.dry_run))
+
+    return _response(request, job, run)
+
+
+def monitor_response(request: Request, *, job: str) -> Response:
+    """Watch what is held for a POST to the function's root, and answer what was seen and done; statuses as above."""
+    return _response(request, job, _watch)
+
+
+def intelligence_response(request: Request, *, job: str) -> Response:
+    """Read the market for a POST to the function's root, and answer facts, signals and costs; statuses as above."""
+    return _response(request, job, _read_market)
+
+
+def learn_response(request: Request, *, job: str) -> Response:
+    """Train, promote and demote for a POST to the function's root, and answer what was learned; statuses as above."""
+    return _response(request, job, _learn)
+
+
+def weekly_response(request: Request, *, job: str) -> Response:
+    """Report the week that was due last for a POST to the function's root, and answer the report; statuses as above."""
+    return _response(request, job, _report)
+
+
+def api_canary_response(request: Request, *, job: str) -> Response:
+    """Compare the broker's answers with what it has published, for a POST to the root; statuses as above."""
+    return _response(request, job, _compare)
+
+
+def _compare(world: World, asked: Delivery) -> Mapping[str, Any]:
+    from core.api_drift import api_drift
+    from core.documents import document
+    from core.intelligence.budget import ANY_ACCOUNT
+    from core.ports import Write
+
+    found = api_drift(world.settings, datetime.now(UTC).date())
+    if all(one.unread for one in found):
+        raise Unsure(f"none of the broker's answers could be read; the first: {found[0].unread}")
+    outcome = "dry_run" if asked.dry_run else "done"
+    if not asked.dry_run:
+        # By no answer of the broker's, which may be what is not understood any more; a venue of our own has its clock.
+        at = datetime.now(UTC) if world.settings.origin == "paper" else world.broker.clock().at
+        beat = document({"at": at}, account_id=ANY_ACCOUNT)
+        world.store.commit([Write("heartbeats/api_canary", beat)])
+    paths = [asdict(one) for one in found]
+    return {"outcome": outcome, "cycle_id": asked.cycle_id, "paths": paths, "revision": world.settings.k_revision}
+
+
+def _read_market(world: World, asked: Delivery) -> Mapping[str, Any]:
+    from core.cycle.intelligence import run_intelligence
+
+    request = CycleRequest(asked.cycle_id, "intelligence", asked.dry_run)
+    return run_intelligence(world, request, instance().adviser(), instance().outside)
+
+
+def _learn(world: World, asked: Delivery) -> Mapping[str, Any]:
+    from core.cycle.learning import run_learning
+
+    return run_learning(world, CycleRequest(asked.cycle_id, "learn", asked.dry_run))
+
+
+def _report(world: World, asked: Delivery) -> Mapping[str, Any]:
+    from core.cycle.weekly import ReportRequest, run_weekly
+
+    return run_weekly(world, ReportRequest(asked.cycle_id, asked.scheduled_at, asked.dry_run))
+
+
+def _watch(world: World, asked: Delivery) -> Mapping[str, Any]:
+    # Imported here, as no cycle should wait for it.
+    from core.cycle.watch import WatchRequest, watch
+
+    return watch(world, WatchRequest(asked.cycle_id, asked.scheduled_at, asked.dry_run))
+
+
+def _response(request: Request, job: str, run: Run) -> Response:
     refusal = _refused(request)
     if refusal is not None:
         return refusal
     try:
-        cycle = _cycle_request(request, job, module)
-        world = instance().world()
-        logs.configure(world.settings.log_level)
-        with structlog.contextvars.bound_contextvars(cycle_id=cycle.cycle_id, owner=world.owner):
-            return _json(200, run_cycle(world, cycle))
+        asked = _delivery(request, job)
     except BadRequest as error:
-        return _json(400, {"error": str(error)})
+        return json_response(400, {"error": str(error)})
+    trace = logs.trace_fields(request.headers.get(TRACE_HEADER), os.environ.get("GCLOUD_PROJECT", ""))
+    with structlog.contextvars.bound_contextvars(job=job, cycle_id=asked.cycle_id, **trace):
+        answer = _answer(asked, run)
+        logs.finish()
+        return answer
+
+
+def _answer(asked: Delivery, run: Run) -> Response:
+    if not structlog.is_configured():
+        logs.configure("INFO")
+    try:
+        world = instance().world()
+        logs.configure_for(world.settings)
+        with structlog.contextvars.bound_contextvars(owner=world.owner):
+            return json_response(200, run(world, asked))
+    except BadRequest as error:
+        return json_response(400, {"error": str(error)})
     except Unsure as error:
         log.warning("cycle_unsure", error=str(error))
-        return _json(503, {"error": str(error), "next_step": "deliver the same request again; it resumes"})
+        return json_response(503, {"error": str(error), "next_step": "deliver the same request again; it resumes"})
     except (CronfolioError, InvalidSettings) as error:
         log.error("cycle_failed", error=str(error))
-        return _json(500, {"error": str(error)})
+        return json_response(500, {"error": str(error)})
     except Exception:
         log.exception("cycle_crashed")
-        return _json(500, {"error": "the cycle ended unexpectedly; its log entry has the details"})
+        return json_response(500, {"error": "the cycle ended unexpectedly; its log entry has the details"})
 
 
 def _refused(request: Request) -> Response | None:
     """Whether the path, the method or the local token is wrong; the platform's own IAM check came before."""
     if request.path not in ("", "/"):
-        return _json(404, {"error": f"nothing is served at {request.path}; POST to the function's root"})
+        return json_response(404, {"error": f"nothing is served at {request.path}; POST to the function's root"})
     if request.method != "POST":
-        return _json(405, {"error": f"{request.method} is not served; use POST"}, {"Allow": "POST"})
-    token = os.environ.get("CRONFOLIO_LOCAL_TOKEN", "")
-    if token:
-        given = request.headers.get("Authorization", "")
-        if not given:
-            return _json(401, {"error": "an Authorization header is needed"}, {"WWW-Authenticate": "Bearer"})
-        if not compare_digest(given.encode(), f"Bearer {token}".encode()):
-            return _json(403, {"error": "this token may not invoke the function"})
-    return None
+        return json_response(405, {"error": f"{request.method} is not served; use POST"}, {"Allow": "POST"})
+    return token_refusal(request)
 
 
-def _cycle_request(request: Request, job: str, module: str) -> CycleRequest:
-    body = _body(request)
+def _delivery(request: Request, job: str) -> Delivery:
+    body = json_body(request)
     unknown = sorted(set(body) - KNOWN_FIELDS)
     if unknown:
         raise BadRequest(f"unknown field {unknown[0]}; known are {', '.join(sorted(KNOWN_FIELDS))}")
@@ -85,34 +182,17 @@ def _cycle_request(request: Request, job: str, module: str) -> CycleRequest:
         raise BadRequest("run_id must be 1 to 64 letters, digits or _ . : - and begin with a letter or digit")
     scheduled = request.headers.get(SCHEDULE_TIME_HEADER)
     if scheduled is not None:
-        return CycleRequest(f"{job}-{_schedule_time(scheduled):%Y-%m-%dT%H:%M:%SZ}", module, dry_run)
-    return CycleRequest(f"{job}-manual-{run_id or uuid4().hex}", module, dry_run)
-
-
-def _body(request: Request) -> Mapping[str, Any]:
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        raise BadRequest(f"the body has {request.content_length} bytes, at most {MAX_BODY_BYTES}")
-    content = request.get_data()
-    if not content.strip():
-        return {}
-    try:
-        body = json.loads(content)
-    except ValueError as error:
-        raise BadRequest(f"the body is no JSON: {error}") from error
-    if not isinstance(body, dict):
-        raise BadRequest(f"the body must be a JSON object, not {type(body).__name__}")
-    return body
+        at = _schedule_time(scheduled)
+        return Delivery(f"{job}-{at:%Y-%m-%dT%H:%M:%SZ}", at, dry_run)
+    return Delivery(f"{job}-manual-{run_id or uuid4().hex}", None, dry_run)
 
 
 def _schedule_time(value: str) -> datetime:
     try:
-        at = datetime.fromisoformat(value)
-    except ValueError as error:
+        # Python alone would take more than a time, such as a NUL behind it.
+        at = datetime.fromisoformat(value if TIME.fullmatch(value) else "")
+        if at.tzinfo is None:
+            raise BadRequest(f"{SCHEDULE_TIME_HEADER} {value!r} has no time zone")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
         raise BadRequest(f"{SCHEDULE_TIME_HEADER} {value!r} is no RFC 3339 time") from error
-    if at.tzinfo is None:
-        raise BadRequest(f"{SCHEDULE_TIME_HEADER} {value!r} has no time zone")
-    return at.astimezone(UTC)
-
-
-def _json(status: int, body: Mapping[str, Any], headers: Mapping[str, str] | None = None) -> Response:
-    return Response(json.dumps(body, default=str) + "\n", status, headers, content_type="application/json")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+
+# What is imported stays for the life of an instance. Searched for garbage again and again while it grows, it would take
+# a tenth longer to start; frozen below, no later search looks at it either.
+gc.disable()
 
 from firebase_functions import https_fn, options
 from flask import Request, Response
-from parameters import ALPACA_KEYS
+from parameters import ALPACA_KEYS, OPENAI_KEY
 
 import cycle_http
 from core.schedules import REGION
@@ -18,6 +23,7 @@ AS_A_CYCLE: dict[str, Any] = {
     "max_instances": 1,
     "concurrency": 1,
     "invoker": "private",
+    "service_account": "cronfolio-runtime@",
     "secrets": ALPACA_KEYS,
 }
 
@@ -38,3 +44,46 @@ def stocks_cycle(request: Request) -> Response:
 def options_cycle(request: Request) -> Response:
     """One cycle of the options module, every fifteen minutes of the New York session."""
     return cycle_http.cycle_response(request, job="options_cycle", module="options")
+
+
+@https_fn.on_request(**AS_A_CYCLE)
+def position_monitor(request: Request) -> Response:
+    """Every minute: exits of what is held, and nothing else."""
+    return cycle_http.monitor_response(request, job="position_monitor")
+
+
+@https_fn.on_request(**{**AS_A_CYCLE, "timeout_sec": 300, "secrets": [*ALPACA_KEYS, OPENAI_KEY]})
+def intelligence(request: Request) -> Response:
+    """Every six hours: the market's facts, and an adviser's opinions on them where there is one."""
+    return cycle_http.intelligence_response(request, job="intelligence")
+
+
+@https_fn.on_request(**{**AS_A_CYCLE, "memory": options.MemoryOption.GB_2, "timeout_sec": 540})
+def learn(request: Request) -> Response:
+    """Once a night: train on history and own trades, promote what earns it, demote what drifts."""
+    return cycle_http.learn_response(request, job="learn")
+
+
+@https_fn.on_request(**AS_A_CYCLE)
+def weekly_report(request: Request) -> Response:
+    """Once a week: what the week came to, stored for a person to read."""
+    return cycle_http.weekly_response(request, job="weekly_report")
+
+
+@https_fn.on_request(**AS_A_CYCLE)
+def ops(request: Request) -> Response:
+    """Health, figures and records to read; halt, resume, reset and emergency for a person."""
+    # Imported on its first request, as no cycle should wait for it.
+    import ops_http
+
+    return ops_http.ops_response(request)
+
+
+@https_fn.on_request(**AS_A_CYCLE)
+def api_canary(request: Request) -> Response:
+    """Once a weekday: what the broker answers beyond what it has published."""
+    return cycle_http.api_canary_response(request, job="api_canary")
+
+
+gc.freeze()
+gc.enable()

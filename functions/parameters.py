@@ -5,3 +5,5 @@ from __future__ import annotations
 from firebase_functions import params
 
 ALPACA_KEYS = [params.SecretParam("ALPACA_PAPER_API_KEY"), params.SecretParam("ALPACA_PAPER_SECRET_KEY")]
+OPENAI_KEY = params.SecretParam("OPENAI_API_KEY")
+"""`none` where nobody is to be asked."""

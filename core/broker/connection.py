@@ -53,7 +53,7 @@ class AlpacaConnection:
     def __init__(self, base_url: str, *, key: str, secret: str) -> None:
         self._client = RESTClient(base_url, key, secret, api_version=API_VERSION, raw_data=True)
         self._client._retry = 0
-        self._client._session = self._session = _session()
+        self._client._session = self._session = timed_session()
         self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
         self._base_url = base_url
         self.calls: Counter[str] = Counter()
@@ -123,7 +123,8 @@ class _TimedAdapter(HTTPAdapter):
         return super().send(request, **kwargs)
 
 
-def _session() -> Session:
+def timed_session() -> Session:
+    """A session whose every request has a time-out, and whose reads are repeated."""
     session = Session()
     session.trust_env = False
     for scheme in ("https://", "http://"):

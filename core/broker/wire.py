@@ -113,6 +113,7 @@ def order_request(intent: OrderIntent) -> dict[str, Any]:
 
     What the intent lacks is left out, and the broker refuses the order: a result that keeps no other order waiting.
     """
+    opens = intent.purpose.opens_risk
     body: dict[str, Any] = {
         "client_order_id": intent.client_order_id,
         "type": intent.order_type.value,
@@ -131,6 +132,9 @@ def order_request(intent: OrderIntent) -> dict[str, Any]:
         body |= _protection(intent)
     if len(intent.legs) == 1:
         body["position_intent"] = intent.legs[0].position_intent.value
+    elif intent.asset_class is AssetClass.STOCK and intent.order_class is OrderClass.SIMPLE and not opens:
+        # Alpaca refuses it where it would open a position, whatever the account may do: what is gone is not sold again.
+        body["position_intent"] = f"{intent.side}_to_close"
     return body | {"symbol": intent.symbol, "side": intent.side.value}
 
 

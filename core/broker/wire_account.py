@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
@@ -50,6 +51,8 @@ class _Account(Wire):
     trading_blocked: bool
     account_blocked: bool
     trade_suspended_by_user: bool
+    shorting_enabled: Any = None
+    user_configurations: Any = None
 
 
 class _Position(Wire):
@@ -92,11 +95,16 @@ def session(raw: Any) -> TradingSession:
 
 
 def account(raw: Any) -> Account:
-    """The account; one that is told no options level or no options buying power has none."""
+    """The account; one that is told no options level or no options buying power has none.
+
+    It may sell short unless Alpaca says that it may not, of itself or because its user set `no_shorting`; nothing that
+    is said of this may cost an exit the account. https://docs.alpaca.markets/reference/patchaccountconfig-1
+    """
     wire = parsed(_Account, raw, "account")
     blocks = [name for name in ("trading_blocked", "account_blocked", "trade_suspended_by_user") if getattr(wire, name)]
     if wire.status != "ACTIVE":
         blocks.append(f"status is {wire.status}")
+    chosen = wire.user_configurations if isinstance(wire.user_configurations, Mapping) else {}
     return Account(
         account_id=wire.id,
         cash_usd=wire.cash,
@@ -108,6 +116,7 @@ def account(raw: Any) -> Account:
         restriction=f"the broker restricts the account: {', '.join(blocks)}" if blocks else "",
         options_level=wire.options_trading_level or 0,
         options_buying_power_usd=wire.options_buying_power or Decimal(0),
+        is_shorting_allowed=wire.shorting_enabled is not False and chosen.get("no_shorting") is not True,
     )
 
 

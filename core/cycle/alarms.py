@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 
 from core.cycle.look import BrokerFacts
 from core.model.judgement import Mode, ModeState
 from core.model.market import AssetClass
+from core.model.options import contract, underlying_of
+from core.model.trades import Books, Trade
 from core.modules import CLASSES
 from core.risk.coverage import exit_coverage
 from core.units import text
 
+DUST_USD = 1
+"""What cost less is no position that an order could close."""
 
-def exit_alarms(facts: BrokerFacts, mode: ModeState, module: str, watched: Mapping[str, datetime]) -> tuple[str, ...]:
-    """One sentence for each position without an exit. `watched`: when each module last finished a cycle.
 
-    This cycle watches its own class. Stocks and options have no exit to miss while their market is closed. HALTED sends
-    no exit at all, so every position is without the cycle's.
+def exit_alarms(
+    facts: BrokerFacts, books: Books, mode: ModeState, module: str, watched: Mapping[str, datetime]
+) -> tuple[str, ...]:
+    """One sentence for each position without an exit. `watched`: when its module or the monitor last looked.
+
+    `books`: as settled with these facts; a trade of theirs whose position the broker does not list, or lists so that it
+    cannot be read, has no exit either. This cycle watches its own class. Stocks and options have no exit to miss while
+    their market is closed. HALTED sends no exit at all, so every position is without the cycle's.
     """
-    if mode.mode is Mode.HALTED and facts.positions:
-        names = ", ".join(position.symbol for position in facts.positions)
-        return (f"mode is {mode.mode}: no exit is sent for {names}; only what rests at the broker protects",)
     found = []
+    is_halted = mode.mode is Mode.HALTED and bool(facts.positions)
+    if is_halted:
+        names = ", ".join(position.symbol for position in facts.positions)
+        found.append(f"mode is {mode.mode}: no exit is sent for {names}; only what rests at the broker protects")
     for name, asset_class in CLASSES.items():
         if asset_class is not AssetClass.CRYPTO and not facts.clock.is_open:
+            continue
+        found += _unlisted(facts, books, asset_class)
+        if is_halted:
             continue
         held = [position for position in facts.positions if position.asset_class is asset_class]
         watched_at = facts.as_of if name == module else watched.get(name)
@@ -32,3 +44,22 @@ def exit_alarms(facts: BrokerFacts, mode: ModeState, module: str, watched: Mappi
             if coverage.gap > 0:
                 found.append(f"{text(coverage.gap)} {coverage.symbol} without a live exit: {coverage.reason}")
     return tuple(found)
+
+
+def _unlisted(facts: BrokerFacts, books: Books, asset_class: AssetClass) -> Iterator[str]:
+    """Open trades without a position, but for those that fills, or the end of an option, will close once booked."""
+    listed = {position.symbol for position in facts.positions}
+    unbooked = [record.intent for record in books.unsettled if record.filled_quantity > record.booked_quantity]
+    moving = {name for intent in unbooked for name in (intent.symbol, *(leg.symbol for leg in intent.legs))}
+    for trade in books.open_trades:
+        is_missing = trade.asset_class is asset_class and trade.symbol not in listed | moving
+        is_dust = abs(trade.open_quantity * trade.unit_cost_usd) < DUST_USD
+        if is_missing and not is_dust and not _has_ended(trade, facts.as_of):
+            yield (
+                f"{text(trade.position_quantity)} {trade.symbol} without a live exit: the books hold it, and no "
+                "position of it can be read at the broker; look at the account, then `cronfolio reconcile`"
+            )
+
+
+def _has_ended(trade: Trade, as_of: datetime) -> bool:
+    return underlying_of(trade.symbol) != trade.symbol and contract(trade.symbol).expiry < as_of.date()

@@ -15,19 +15,40 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+import structlog
+
 from core.control import MODE_PATH, mode_of, mode_write
 from core.cycle.world import CycleRequest
-from core.documents import SCHEMA_VERSION, document, parsed
+from core.documents import SCHEMA_VERSION, document, parsed, value_of
 from core.errors import BadFacts, Conflict, Unsure
+from core.intelligence.signals import CURRENT_PATH
 from core.model.judgement import Mode, ModeState
 from core.model.orders import Account
 from core.model.trades import Books
+from core.modules import CLASSES
 from core.ports import Absent, AtVersion, Document, Store, Write
+
+log = structlog.get_logger()
 
 LEASE_PATH = "leases/account"
 BOOKS_PATH = "books/current"
+HEARTBEAT_PATH = "heartbeats/position_monitor"
 LEASE_LENGTH = timedelta(seconds=180)
 """Longer than a function's timeout (120 s) and the scheduler's attempt deadline (150 s)."""
+EXITS_WAIT = timedelta(seconds=60)
+"""So long an exit of the monitor waits for a cycle that holds the account, most likely a dead one: so no position is
+without an exit for longer than two of the monitor's periods. A cycle that does live sends nothing more."""
+SENDS_WITHIN = timedelta(seconds=40)
+"""Later than this after its claim a cycle sends nothing: an order that is on its way for as long as a request may take
+(13 s) still arrives before the monitor takes over and looks. The next delivery goes on with the plan."""
+CANCELS_WITHIN = timedelta(seconds=30)
+"""Later than this after its claim a cycle cancels no resting stop for an exit: what the cancel and its confirmation
+take would leave too little time to send the exit, and the position would be left with neither."""
+SKEW = timedelta(minutes=1)
+"""How far two readings of the broker's clock may be apart. What lies further in the future was written by hand, or by a
+clock that was wrong."""
+EMERGENCY = "emergency-"
+"""What the id of an emergency begins with, which closes positions itself and makes way for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +56,8 @@ class Lease:
     """Who may act on the account, until when. The token rises with every taker; nobody owns a lease without an owner.
 
     `has_books` remembers that the account's books were once written, so that their loss is noticed. `watched`: when
-    each module last finished a cycle, so that another one can tell that nobody looks after its positions.
+    each module last finished a cycle or was watched by the monitor, so that another one can tell that nobody looks
+    after its positions.
     """
 
     owner: str
@@ -55,6 +77,19 @@ class Stored:
     cycle: Document | None
     books: Document | None
     universe: Document | None
+    heartbeat: Document | None
+    intelligence: Document | None = None
+    model: Document | None = None
+
+    def watched(self, as_of: datetime) -> dict[str, datetime]:
+        """When each module's positions were last looked after: by its own cycle, or with all others by the monitor.
+
+        A time that is still to come says nothing: believed, it would hide a dead watcher until then.
+        """
+        known = {} if self.lease is None else parsed(Lease, self.lease).watched
+        watched = {name: at for name, at in known.items() if at <= as_of + SKEW}
+        beat = heartbeat_of(self.heartbeat, as_of)
+        return watched if beat is None else {name: max(beat, watched.get(name, beat)) for name in CLASSES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +127,7 @@ class Claim:
     cycle: dict[str, Any]
     cycle_path: str
     cycle_version: str
+    lease: dict[str, Any]
     lease_version: str
     books: Books | None
     books_version: str | None
@@ -112,8 +148,24 @@ class Claim:
 
 
 def read(store: Store, request: CycleRequest) -> Stored:
-    universe_path = f"universe/{request.module}"
-    return Stored(*store.read([MODE_PATH, LEASE_PATH, f"cycles/{request.cycle_id}", BOOKS_PATH, universe_path]))
+    cycle_path, universe_path = f"cycles/{request.cycle_id}", f"universe/{request.module}"
+    model_path = f"ml_models/{request.module}"
+    paths = [MODE_PATH, LEASE_PATH, cycle_path, BOOKS_PATH, universe_path, HEARTBEAT_PATH, CURRENT_PATH, model_path]
+    return Stored(*store.read(paths))
+
+
+def heartbeat_of(stored: Document | None, as_of: datetime) -> datetime | None:
+    """When a job last ran; None for never, or for a document that cannot be true, which must stop no exit."""
+    if stored is None:
+        return None
+    try:
+        at = value_of(datetime, stored.data.get("at"), stored.path)
+        if at > as_of + SKEW:
+            raise BadFacts(f"{stored.path} says {at.isoformat()}, which is to come; the next run writes it anew")
+    except BadFacts as error:
+        log.warning("heartbeat_unreadable", error=str(error))
+        return None
+    return at
 
 
 def finished(stored: Stored) -> Replayed | None:
@@ -137,25 +189,34 @@ def claim(
 
     `Unsure` after a race that another run won and has already finished: the account that was read is then out of date.
     """
-    answer = _busy(stored, now) or _superseded(stored)
+    answer = _busy(stored, request, now) or _superseded(stored)
     if answer is not None:
         return answer
     try:
         return _take(store, stored, request, account, owner, now, revision)
     except Conflict as conflict:
         current = read(store, request)
-        answer = finished(current) or _busy(current, now)
+        answer = finished(current) or _busy(current, request, now)
         if answer is not None:
             return answer
         raise Unsure(f"another run took its turn in between: {conflict}; deliver again") from conflict
 
 
-def _busy(stored: Stored, now: datetime) -> Busy | None:
+def _busy(stored: Stored, request: CycleRequest, now: datetime) -> Busy | None:
+    """Who holds the account. `BadFacts` for a lease longer than any run takes, which would keep everyone out."""
     if stored.lease is None:
         return None
     lease = parsed(Lease, stored.lease)
-    is_held = lease.owner != "" and lease.expires_at > now
-    return Busy(lease.owner, lease.cycle_id, lease.expires_at) if is_held else None
+    if lease.owner != "" and lease.expires_at > now + LEASE_LENGTH + SKEW:
+        raise BadFacts(
+            f"{LEASE_PATH} is held by {lease.cycle_id} until {lease.expires_at.isoformat()}, and no run takes it for "
+            f"more than {LEASE_LENGTH.seconds} s: it was changed by hand, or by a clock that was wrong, and nothing is "
+            "sold until its owner is emptied or a person takes the account over with --force"
+        )
+    makes_way = request.exits_only and not lease.cycle_id.startswith(EMERGENCY)
+    until = lease.expires_at - (LEASE_LENGTH - EXITS_WAIT if makes_way else timedelta(0))
+    is_held = lease.owner != "" and until > now
+    return Busy(lease.owner, lease.cycle_id, until) if is_held else None
 
 
 def _superseded(stored: Stored) -> Replayed | None:
@@ -198,6 +259,7 @@ def _take(
         "account_id": account.account_id,
         "cycle_id": request.cycle_id,
         "module": request.module,
+        "job": request.cycle_id.partition("-")[0],
         "started_at": now,
         "state": "claimed",
         **{name: earlier[name] for name in ("started_at", "state", "plan", "snapshot_blob") if name in earlier},
@@ -207,7 +269,7 @@ def _take(
         "revision": revision,
     }
     cycle_path = f"cycles/{request.cycle_id}"
-    watched = {} if stored.lease is None else dict(parsed(Lease, stored.lease).watched)
+    watched = stored.watched(now)
     lease = lease_document(owner, token, cycle, now + LEASE_LENGTH, has_books=books is not None, watched=watched)
     batch = [
         Write(cycle_path, cycle, _as_read(stored.cycle)),
@@ -225,6 +287,7 @@ def _take(
         cycle=cycle,
         cycle_path=cycle_path,
         cycle_version=versions[0],
+        lease=lease,
         lease_version=versions[1],
         books=books,
         books_version=None if stored.books is None else stored.books.version,

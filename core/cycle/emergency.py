@@ -24,6 +24,8 @@ from core.units import text
 
 log = structlog.get_logger()
 
+FLIGHT_S = 14.0
+"""Longer than an order may be on its way to the broker (13 s): what a run sent just before it lost the account."""
 MOST_ROUNDS = 200
 """More than patience and any account's orders need; a bound, so that nothing goes round for ever."""
 
@@ -78,6 +80,10 @@ def carry_out(world: World, told: Instruction) -> Outcome:
         canceled = _cancel_all(world, clock, told.patience_s, spared)
         run = _Closing(world, account, books)
         facts, left = run.until_flat(told.patience_s) if told.closes else (run.looked(), ())
+        if books.took_over:
+            world.wait(FLIGHT_S)
+            canceled += _cancel_all(world, clock, told.patience_s, spared)
+            facts, left = run.until_flat(told.patience_s) if told.closes else (run.looked(), ())
         open_orders = tuple(order for order in facts.orders if order.is_open)
         books.finish({"outcome": action, "canceled": canceled, "sent": len(run.sent), "left": list(left)})
     except CronfolioError:

@@ -25,15 +25,19 @@ PAUSE_S = 1.0
 
 
 class EmergencyBooks:
-    """Lease and books of one run; without them once the store is silent, and then `notes` says what that means."""
+    """Lease and books of one run; without them once the store is silent, and then `notes` says what that means.
+
+    `took_over`: the lease was another run's, which may have sent an order a moment before.
+    """
 
     def __init__(self, world: World, account: Account, as_of: datetime, *, action: str, reason: str, by: str) -> None:
         self.notes: list[str] = []
         self.as_of = as_of
+        self.took_over = False
         self._books: Books | None = None
         self._world, self._account = world, account
         self._action, self._reason, self._by = action, reason, PERSON + by.removeprefix(PERSON)
-        name = f"emergency-{action}-{as_of:%Y-%m-%dT%H:%M:%SZ}-{world.owner[-8:]}"
+        name = f"{claiming.EMERGENCY}{action}-{as_of:%Y-%m-%dT%H:%M:%SZ}-{world.owner[-8:]}"
         self._request = CycleRequest(name, "emergency")
         self._held: Claim | None = None
         self._sent: list[OrderRecord] = []
@@ -104,9 +108,9 @@ class EmergencyBooks:
             self._go_without(error)
 
     def _halt_entries(self) -> None:
-        told = {"reason": self._reason, "by": self._by, "account_id": self._account.account_id}
+        store, account_id = self._world.store, self._account.account_id
         try:
-            set_mode(self._world.store, Mode.REDUCING, at=self.as_of, **told)
+            set_mode(store, Mode.REDUCING, reason=self._reason, by=self._by, at=self.as_of, account_id=account_id)
         except Conflict as conflict:
             self.notes.append(f"somebody else changed the mode at this moment: {conflict}; see `cronfolio status`")
 
@@ -121,7 +125,8 @@ class EmergencyBooks:
         revision = world.settings.k_revision
         while True:
             stored = claiming.read(world.store, request)
-            if force and stored.lease is not None:
+            if force and stored.lease is not None and stored.lease.data.get("owner") != "":
+                self.took_over = True
                 # Its version still guards the write, and its token still rises: the run that held it stops.
                 stored = replace(stored, lease=replace(stored.lease, data={**stored.lease.data, "owner": ""}))
             held = claiming.claim(

@@ -25,9 +25,9 @@ def save_evidence(blobs: Blobs, snapshot: Snapshot) -> str:
 
 
 def _body(snapshot: Snapshot) -> dict[str, Any]:
-    """Every field but the features, which follow from the bars."""
-    fields = {field.name: getattr(snapshot, field.name) for field in dataclasses.fields(snapshot)}
-    del fields["features"]
+    """Every fact but the features, which follow from the bars."""
+    names = [field.name for field in dataclasses.fields(snapshot) if field.init and field.name != "features"]
+    fields = {name: getattr(snapshot, name) for name in names}
     return json.loads(json.dumps(plain(fields), default=_as_json))  # type: ignore[no-any-return]
 
 

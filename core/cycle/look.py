@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 
 import structlog
 
+from core.cycle.models import bars_needed, model_in_force, model_opinions
 from core.cycle.universe import Listing
 from core.cycle.world import CycleRequest, World
 from core.data.bars import completed, completed_sessions
 from core.errors import BadFacts, BrokerRefused, BrokerUnavailable
 from core.execution.follow import fills_are_due
 from core.indicators import features
+from core.intelligence.signals import stored_signals
 from core.model.bars import Bars, empty_bars
 from core.model.judgement import ModeState, Refusal, Snapshot
 from core.model.market import AssetClass, Clock
@@ -22,7 +24,7 @@ from core.model.orders import Account, Activities, Order, Position
 from core.model.trades import Books
 from core.modules import module_named
 from core.modules.module import Universe
-from core.ports import Market
+from core.ports import Document, Market
 
 log = structlog.get_logger()
 
@@ -103,6 +105,8 @@ def market_facts(
     mode: ModeState,
     listing: Listing,
     now: Callable[[], datetime],
+    intelligence: Document | None = None,
+    model: Document | None = None,
 ) -> tuple[Snapshot, bool]:
     """The snapshot: bars and quotes of everything that may be traded or is held, with a reason for each gap; and
     whether the market's history was read for it.
@@ -118,7 +122,10 @@ def market_facts(
         options = (each.symbol for each in facts.positions if each.asset_class is AssetClass.OPTION)
         held += [underlying_of(symbol) for symbol in options if underlying_of(symbol) != symbol]
     symbols = sorted({*tradable, *held})
-    latest, market, bars, gaps = _market(world, universe, listing, symbols, facts.as_of, now)
+    latest, market, bars, gaps = sound_market(world, universe, listing, symbols, facts.as_of, now)
+    signals, unreadable = stored_signals(intelligence)
+    served = None if request.exits_only else model_in_force(world, model, universe.timeframe)
+    known, limits = features(bars, last=bars_needed(served)), world.settings.limits_of(request.module)
     sound = [quote for quote in market.quotes if 0 < quote.bid <= quote.ask and quote.as_of <= latest]
     trades = [trade for trade in market.last_trades if trade.as_of <= latest]
     untradable = tuple(
@@ -136,23 +143,25 @@ def market_facts(
         orders=facts.orders,
         assets=tradable,
         bars=bars,
-        features=features(bars, last=1),
+        features=known,
         quotes={quote.symbol: quote for quote in sound},
         books=books,
-        limits=world.settings.limits_of(request.module),
-        gaps=(*gaps, *untradable),
+        limits=limits,
+        gaps=(*gaps, *untradable, *unreadable),
         clock=facts.clock,
         sessions=listing.sessions,
         last_trades={trade.symbol: trade for trade in trades},
+        signals=signals,
+        model_opinions=model_opinions(served, known, least_confidence=limits.signals.enter_confidence),
     )
     if universe.has_chains:
         from core.cycle.look_options import option_facts
 
-        snapshot = option_facts(world, snapshot)
+        snapshot = option_facts(world, snapshot, exits_only=request.exits_only)
     return snapshot, market.has_read_history
 
 
-def _market(
+def sound_market(
     world: World,
     universe: Universe,
     listing: Listing,

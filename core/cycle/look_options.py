@@ -19,8 +19,9 @@ log = structlog.get_logger()
 NO_ANSWER = (BrokerUnavailable, BrokerRefused, BadFacts)
 
 
-def option_facts(world: World, snapshot: Snapshot) -> Snapshot:
-    """The snapshot with chains: of what is held and of the underlyings whose turn it is; none while the market is shut.
+def option_facts(world: World, snapshot: Snapshot, *, exits_only: bool = False) -> Snapshot:
+    """The snapshot with chains: of what is held and, to open something, of the underlyings whose turn it is; none while
+    the market is shut.
 
     A chain that cannot be had is a gap: its underlying gets no entry, and what is held of it leaves by the broker's own
     prices.
@@ -39,7 +40,7 @@ def option_facts(world: World, snapshot: Snapshot) -> Snapshot:
             log.warning("held_contracts_unavailable", error=str(error))
             gaps += [Refusal(symbol, "quote", str(error)) for symbol in held]
     turn = rotation(snapshot.as_of, tuple(sorted(snapshot.assets)), snapshot.limits.options.underlyings_per_cycle)
-    for underlying in turn if snapshot.mode.mode is Mode.ACTIVE else ():
+    for underlying in turn if snapshot.mode.mode is Mode.ACTIVE and not exits_only else ():
         chain = _chain(world, snapshot, underlying)
         if isinstance(chain, Refusal):
             gaps.append(chain)

@@ -33,7 +33,8 @@ def save_plan(
 ) -> Claim:
     """Write the plan, the books that know its orders, and the order documents in one commit, before any order.
 
-    `LeaseLost` if anybody else wrote the cycle or the books first.
+    `LeaseLost` if anybody else wrote the cycle or the books first, or has the lease by now: a plan that its run may not
+    carry out must not keep the next one from the books.
     """
     plan = {
         "client_order_ids": [intent.client_order_id for intent in decision.intents],
@@ -44,13 +45,21 @@ def save_plan(
     batch = [
         Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
         Write(BOOKS_PATH, document(books, account_id=books.account_id), _books_as_read(held)),
+        Write(LEASE_PATH, held.lease, AtVersion(held.lease_version)),
         *writes,
     ]
     try:
-        versions = store.commit(batch)
+        cycle_version, books_version, lease_version, *_ = store.commit(batch)
     except Conflict as conflict:
         raise LeaseLost(f"another run wrote first: {conflict}; this run sends nothing") from conflict
-    return replace(held, cycle=cycle, cycle_version=versions[0], books=books, books_version=versions[1])
+    return replace(
+        held,
+        cycle=cycle,
+        cycle_version=cycle_version,
+        books=books,
+        books_version=books_version,
+        lease_version=lease_version,
+    )
 
 
 def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writes: list[Write], now: datetime) -> None:
@@ -75,7 +84,13 @@ def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writ
 
 def release(store: Store, held: Claim) -> None:
     """Free the lease after a run that could not finish, so that the next delivery need not wait for it to end."""
-    store.commit([Write(LEASE_PATH, _freed(held), AtVersion(held.lease_version))])
+    (lease,) = store.read([LEASE_PATH])
+    holder = None if lease is None else parsed(Lease, lease)
+    if lease is not None and holder is not None and (holder.owner, holder.token) == (held.owner, held.token):
+        freed = lease_document(
+            "", held.token, held.cycle, held.claimed_at, has_books=holder.has_books, watched=held.watched
+        )
+        store.commit([Write(LEASE_PATH, freed, AtVersion(lease.version))])
 
 
 def _freed(held: Claim) -> dict[str, Any]:

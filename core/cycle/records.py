@@ -117,6 +117,7 @@ def _order_document(record: OrderRecord, account_id: str) -> Write:
         "order_type": intent.order_type,
         "order_class": intent.order_class,
         "time_in_force": intent.time_in_force,
+        "reference_price": intent.reference_price,
         "limit_price": intent.limit_price,
         "stop_price": intent.stop_price,
         "target_price": intent.target_price,

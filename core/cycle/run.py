@@ -21,7 +21,7 @@ from core.cycle.receipt import receipt
 from core.cycle.records import abandoned, documents, planned, to_cancel, with_records, with_rejections
 from core.cycle.world import CycleRequest, World
 from core.decide import decide, without_entries
-from core.errors import Conflict, StoreUnavailable, Unsure
+from core.errors import BadFacts, Conflict, LeaseLost, StoreUnavailable, Unsure
 from core.execution.executor import act, cancel
 from core.execution.follow import fees_are_due, fills_are_due
 from core.execution.opening import opened_books
@@ -51,9 +51,8 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         done = claiming.finished(stored)
         if done is not None:
             return done.answer(request.cycle_id)
-        clock = world.broker.clock()
+        clock, now = running_clock(world)
         as_of = clock.at
-        now = _running_clock(world, as_of)
         account = world.broker.account()
         if request.dry_run or not world.settings.execution_enabled:
             return _dry_run(world, request, stored, account, clock, now)
@@ -94,7 +93,7 @@ def _claimed_cycle(
     now: Now,
 ) -> dict[str, Any]:
     """Settle the past, decide and store the plan unless one is stored, act, settle the present, answer."""
-    facts, past = _settle_past(world, held.account, held.books, held.mode, clock)
+    facts, past = settled_past(world, held.account, held.books, held.mode, clock)
     as_of = clock.at
     books, lost = abandoned(past.books, request.cycle_id, as_of)
     if held.resumed:
@@ -107,7 +106,7 @@ def _claimed_cycle(
         present = _settle_present(world, with_records(plan.books, records), facts, records)
     with world.timed("finish"):
         report = _answer(world, request, plan, facts, (past, present), (*lost, *records), now)
-    log.info("cycle_done", cycle_id=request.cycle_id, orders=len(records), equity_usd=str(held.account.equity_usd))
+    log.info("cycle_done", orders=len(records), mode=report["mode"], equity_usd=str(held.account.equity_usd))
     return report
 
 
@@ -123,10 +122,12 @@ def _decide_and_plan(
     """Look at the market, decide, and store what was decided before any of it is done; no plan for an idle cycle."""
     as_of, books = facts.as_of, past.books
     with world.timed("look"):
-        listing, writes = _listing(world, request, stored, facts)
-        snapshot, has_read_history = market_facts(world, request, facts, books, held.mode, listing, now)
+        listing, writes = listing_of(world, request, stored, facts)
+        snapshot, has_read_history = market_facts(
+            world, request, facts, books, held.mode, listing, now, stored.intelligence, stored.model
+        )
     with world.timed("decide"):
-        decision = _decision(facts, snapshot, request)
+        decision = decision_of(facts, snapshot, request)
     if decision.breaker is not None:
         _trip(world, decision.breaker, held)
     if not decision.intents and not decision.cancel_order_ids:
@@ -158,7 +159,7 @@ def _answer(
     books = replace(present.books, unfinished_cycle_id=None)
     books = with_rejections(books, (*past.orders, *records, *present.orders), facts.as_of)
     mode = breaker or held.mode
-    alarms = exit_alarms(facts, mode, request.module, held.watched)
+    alarms = exit_alarms(facts, past.books, mode, request.module, held.watched)
     for alarm in alarms:
         log.error("exit_missing", alarm=alarm)
     report = receipt(world.settings, request, facts, mode, plan.decision, settlements, records, books)
@@ -168,7 +169,7 @@ def _answer(
     return report
 
 
-def _listing(
+def listing_of(
     world: World, request: CycleRequest, stored: claiming.Stored, facts: BrokerFacts
 ) -> tuple[listings.Listing, list[Write]]:
     """The assets and sessions to trade by: what is kept, or what the broker says now and the write that keeps it."""
@@ -190,14 +191,15 @@ def _refreshed(
     return listings.read(world, request.module, universe, facts.account.account_id, facts.as_of)[1]
 
 
-def _decision(facts: BrokerFacts, snapshot: Snapshot, request: CycleRequest) -> Decision:
+def decision_of(facts: BrokerFacts, snapshot: Snapshot, request: CycleRequest) -> Decision:
     """What is decided; nothing is bought while fills that the books lack cannot be read."""
-    decision = decide(snapshot, module_named(request.module))
+    decision = decide(snapshot, module_named(request.module), exits_only=request.exits_only)
     return without_entries(decision, "activities", facts.unread) if facts.unread else decision
 
 
 def _trip(world: World, breaker: ModeState, held: claiming.Claim) -> None:
     """Put a breaker's mode in force. A store that is silent keeps no exit waiting: the next cycle trips it again."""
+    log.error("breaker_tripped", breaker=breaker.by, mode=breaker.mode.value, reason=breaker.reason)
     try:
         trip(world.store, breaker, held.account.account_id, held.mode_version)
     except StoreUnavailable as error:
@@ -212,7 +214,7 @@ def _with_evidence(world: World, decision: Decision, snapshot: Snapshot) -> tupl
         return without_entries(decision, "evidence", f"the snapshot could not be stored: {error}"), ""
 
 
-def _settle_past(
+def settled_past(
     world: World, account: Account, books: Books | None, mode: ModeState, clock: Clock
 ) -> tuple[BrokerFacts, Settlement]:
     """What the broker says now, and the books brought up to it; an account met for the first time gets new books."""
@@ -233,7 +235,14 @@ def _act(
     plan = {record.client_order_id: record for record in books.unsettled if record.cycle_id == request.cycle_id}
 
     def guard() -> ModeState:
-        return progress.held_mode(world.store, held, now())
+        try:
+            return progress.held_mode(world.store, held, now())
+        finally:
+            # Asked last, whatever the store answers: reading it takes time as well.
+            if now() - held.claimed_at > claiming.SENDS_WITHIN:
+                raise LeaseLost(
+                    f"{request.cycle_id} has gone on for too long to send orders; the next delivery goes on"
+                )
 
     cancel(held.planned_cancels, world.broker, guard)
     return act(
@@ -244,6 +253,7 @@ def _act(
         guard=guard,
         now=now,
         wait=world.wait,
+        cancels_until=held.claimed_at + claiming.CANCELS_WITHIN,
     )
 
 
@@ -268,24 +278,27 @@ def _dry_run(
     """Look and decide as always, send and store nothing."""
     as_of = clock.at
     books, mode = claiming.books_and_mode(stored, account, as_of)
-    facts, past = _settle_past(world, account, books, mode, clock)
-    listing, _ = _listing(world, request, stored, facts)
-    snapshot, _ = market_facts(world, request, facts, past.books, mode, listing, now)
-    decision = _decision(facts, snapshot, request)
+    facts, past = settled_past(world, account, books, mode, clock)
+    listing, _ = listing_of(world, request, stored, facts)
+    snapshot, _ = market_facts(world, request, facts, past.books, mode, listing, now, stored.intelligence, stored.model)
+    decision = decision_of(facts, snapshot, request)
     plan = planned(decision, request.cycle_id, as_of)
     report = receipt(world.settings, request, facts, mode, decision, (past,), plan, past.books)
+    log.info("dry_run_done", orders=len(plan), mode=report["mode"])
     return {**report, "outcome": "dry_run"}
 
 
-def _running_clock(world: World, broker_time: datetime) -> Now:
-    """The broker's time, moving on with this process's monotonic clock."""
+def running_clock(world: World) -> tuple[Clock, Now]:
+    """The broker's clock, and its time moving on with this process's monotonic clock. What the answer took counts as
+    passed, so the time that moves on is never behind the broker's."""
     started_s = world.elapsed_s()
-    return lambda: broker_time + timedelta(seconds=world.elapsed_s() - started_s)
+    clock = world.broker.clock()
+    return clock, lambda: clock.at + timedelta(seconds=world.elapsed_s() - started_s)
 
 
 def _release(world: World, held: claiming.Claim) -> None:
     """Let the next delivery start at once; if even that fails, it starts when the lease ends."""
     try:
         progress.release(world.store, held)
-    except (Unsure, Conflict) as error:
+    except (Unsure, Conflict, BadFacts) as error:
         log.warning("lease_not_released", cycle_id=held.cycle["cycle_id"], owner=held.owner, error=str(error))

@@ -45,6 +45,9 @@ def kept(stored: Document | None, universe: Universe, as_of: datetime) -> Listin
             sessions=value_of(tuple[TradingSession, ...], stored.data.get("sessions"), stored.path),
             day=value_of(date, stored.data.get("day"), stored.path),
         )
+        for asset in listing.assets:
+            if min(asset.min_order_quantity, asset.quantity_increment, asset.price_increment) <= 0:
+                raise BadFacts(f"{stored.path}: {asset.symbol} has a step of zero; the document was changed by hand?")
     except BadFacts as error:
         log.warning("stored_universe_unreadable", error=str(error))
         return None

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from core.ports import Blobs, Broker, MarketData, OptionData, Store
+from core.model.market import AssetClass
+from core.ports import Blobs, Broker, MarketData, OptionData, QuoteStream, Store
 from core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
 class CycleRequest:
-    """`cycle_id` is the same for every delivery of one scheduled run."""
+    """`cycle_id` is the same for every delivery of one scheduled run. `exits_only`: nothing is opened or looked for."""
 
     cycle_id: str
     module: str
     dry_run: bool = False
+    exits_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """The ports and the few facts of this instance. `elapsed_s` is monotonic; `wait` pauses for that many seconds."""
+    """The ports and the few facts of this instance. `elapsed_s` is monotonic; `wait` pauses for that many seconds.
+
+    `open_stream` begins to listen to quotes of these symbols by asset class.
+    """
 
     store: Store
     blobs: Blobs
     broker: Broker
     data: MarketData
     options: OptionData
+    open_stream: Callable[[Mapping[AssetClass, Sequence[str]]], QuoteStream]
     settings: Settings
     owner: str
     elapsed_s: Callable[[], float]

@@ -36,7 +36,7 @@ def open_session(clock: Clock | None, sessions: Sequence[TradingSession]) -> Tra
     if shut is not None:
         return shut
     assert clock is not None  # which counts as closed
-    running = next((session for session in sessions if session.opens_at <= clock.at < session.closes_at), None)
+    running = next((each for each in reversed(sessions) if each.opens_at <= clock.at < each.closes_at), None)
     if running is None:
         return f"the broker's calendar lists no session at {clock.at:%Y-%m-%d %H:%M} UTC, so it counts as closed"
     return running

@@ -35,9 +35,11 @@ def act(
     guard: Guard,
     now: Callable[[], datetime],
     wait: Callable[[float], None],
+    cancels_until: datetime | None = None,
 ) -> tuple[OrderRecord, ...]:
     """Send the plan in its order (exits come first) and give each record's state afterwards.
 
+    `cancels_until`: later than this no resting order is canceled for an exit any more; None for no end.
     `known`: orders the broker already listed, by client order id. A resumed plan looks each other order up before it
     sends it. An exit whose outcome is unsure, or whose answers cannot be read, does not keep the others waiting; an
     entry in such doubt ends the run.
@@ -49,7 +51,7 @@ def act(
     before = {} if resumed else _filled_quantities(known)
     for record in plan:
         try:
-            records.append(_settled_or_sent(record, broker, known, before, resumed, guard, now, wait))
+            records.append(_settled_or_sent(record, broker, known, before, resumed, guard, now, wait, cancels_until))
         except LeaseLost:
             raise
         except (Unsure, BadFacts) as doubt:
@@ -92,6 +94,7 @@ def _settled_or_sent(
     guard: Guard,
     now: Callable[[], datetime],
     wait: Callable[[float], None],
+    cancels_until: datetime | None,
 ) -> OrderRecord:
     if record.status is not OrderStatus.PLANNED:
         return record
@@ -103,10 +106,14 @@ def _settled_or_sent(
     reason = _reason_to_skip(record, _mode(record, guard), now())
     if reason is not None:
         return replace(record, status=OrderStatus.SKIPPED, note=reason)
+    if record.intent.after_cancel and cancels_until is not None and now() > cancels_until:
+        raise Unsure(f"too late to cancel what rests for {record.client_order_id}: it protects until the next delivery")
     holding = _cleared(record.intent.after_cancel, broker, before, wait)
     if holding is not None:
         return replace(record, status=OrderStatus.SKIPPED, note=holding)
-    return _send(record, broker)
+    if record.intent.after_cancel:
+        _mode(record, guard)
+    return _send(record, broker, lambda: _mode(record, guard))
 
 
 def _cleared(
@@ -163,12 +170,15 @@ def _reason_to_skip(record: OrderRecord, mode: ModeState | None, at: datetime) -
     return None
 
 
-def _send(record: OrderRecord, broker: Broker) -> OrderRecord:
-    """Submit; when the answer is lost look the id up; when it never arrived send the same id once more.
+def _send(record: OrderRecord, broker: Broker, still_allowed: Callable[[], object]) -> OrderRecord:
+    """Submit; when the answer is lost look the id up; when it never arrived send the same id once more, if that is
+    `still_allowed`, which raises when it is not: the account may have gone to another run by then.
 
     Once an answer was lost a refusal proves nothing, since the first order may be what it collides with.
     """
     for attempt in (1, 2):
+        if attempt == 2:
+            still_allowed()
         try:
             return follow_order(record, broker.submit(record.intent))
         except (BrokerUnavailable, BadFacts):
@@ -176,6 +186,7 @@ def _send(record: OrderRecord, broker: Broker) -> OrderRecord:
         except BrokerRefused as refusal:
             is_duplicate = (refusal.status, refusal.code) == DUPLICATE_ID
             if attempt == 1 and not is_duplicate:
+                log.warning("order_refused", client_order_id=record.client_order_id, reason=str(refusal))
                 return replace(record, status=OrderStatus.REJECTED, note=str(refusal))
             found = broker.order_by_client_id(record.client_order_id)
         if found is not None:

@@ -7,6 +7,9 @@ from math import isfinite
 
 from core.model.bars import FloatArray
 
+SCORE, PROBABILITY = "score", "model_probability"
+"""Beside the indicators an entry keeps, under these names, its strategy's score and what the model in force said."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Features:
@@ -20,8 +23,9 @@ class Features:
 
     def latest(self, symbol: str) -> dict[str, float]:
         """The newest value of each feature of one symbol that is available; empty for an unknown symbol."""
-        if symbol not in self.symbols or not all(values.shape[1] for values in self.columns.values()):
+        n_bars = next((values.shape[1] for values in self.columns.values()), 0)
+        if symbol not in self.symbols or not n_bars:
             return {}
         row = self.symbols.index(symbol)
-        newest = {name: float(values[row, -1]) for name, values in self.columns.items()}
-        return {name: value for name, value in newest.items() if isfinite(value)}
+        columns = self.columns.items()
+        return {name: value for name, values in columns if isfinite(value := values.item(row, -1))}

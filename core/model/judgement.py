@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any, TypeVar
 
 from core.model.bars import Bars
 from core.model.features import Features
+from core.model.intelligence import Signal
 from core.model.limits import Limits
 from core.model.market import Asset, Clock, LastTrade, Quote, TradingSession
 from core.model.options import Chain
 from core.model.orders import Account, Leg, Order, OrderIntent, Position, Purpose
 from core.model.trades import Books
+
+T = TypeVar("T")
 
 HELD_FOR_ORDERS = "held_for_orders"
 """The rule of an exit that waits until an open sell order lets go of its coins."""
@@ -67,7 +71,22 @@ class Opinion:
 
     @property
     def confidence(self) -> float:
-        return (1.0 + self.score) / 2.0
+        return confidence_of(self.score)
+
+
+def confidence_of(score: float) -> float:
+    """A score in [-1, 1] as a confidence in [0, 1]."""
+    return (1.0 + score) / 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOpinion:
+    """A trained model's view of one idea. `probability` of a profitable trade after costs; None: it is too unlike what
+    was learned from to say. `keeps`: whether the model has nothing against it; it can do no more than object."""
+
+    model: str
+    probability: float | None
+    keeps: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +146,9 @@ class Snapshot:
 
     `orders`: open, or submitted within the last day. `gaps`: facts that could not be had, by symbol. `assets`, `bars`,
     `features`, `quotes`, `last_trades`, `chains`: of this module's own symbols. `sessions`: the broker's calendar
-    around today, empty when it is not known, and then nothing is opened; exits go by the clock.
+    around today, empty when it is not known, and then nothing is opened; exits go by the clock. `signals`: all of the
+    last intelligence run, those that have expired as well. `model_opinions`: by symbol and strategy, empty without a
+    model in force. `known`: what `once` worked out; no fact, and in no copy.
     """
 
     cycle_id: str
@@ -148,6 +169,17 @@ class Snapshot:
     sessions: tuple[TradingSession, ...] = ()
     last_trades: Mapping[str, LastTrade] = field(default_factory=dict)
     chains: Mapping[str, Chain] = field(default_factory=dict)
+    signals: tuple[Signal, ...] = ()
+    model_opinions: Mapping[str, Mapping[str, ModelOpinion]] = field(default_factory=dict)
+    known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def once(self, work: Callable[..., T], *arguments: Hashable) -> T:
+        """What a pure function says of this snapshot, worked out at the first call only."""
+        key = (work, *arguments)
+        if key not in self.known:
+            self.known[key] = work(self, *arguments)
+        answer: T = self.known[key]
+        return answer
 
     def position(self, symbol: str) -> Position | None:
         return next((position for position in self.positions if position.symbol == symbol), None)

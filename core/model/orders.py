@@ -271,9 +271,18 @@ class Position:
     price: Decimal
 
 
+SHORTING = (
+    "the account may sell short, so shares that are sold twice would be owed: set no_shorting (docs/operations.md, "
+    "Accounts and secrets)"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
-    """The account as the broker sees it. `last_equity_usd` is the equity at the previous day's close."""
+    """The account as the broker sees it. `last_equity_usd` is the equity at the previous day's close.
+
+    `is_shorting_allowed`: a sale of shares that are not held opens a short position, where else it is refused.
+    """
 
     account_id: str
     cash_usd: Decimal
@@ -285,3 +294,4 @@ class Account:
     restriction: str
     options_level: int = 0
     options_buying_power_usd: Decimal = Decimal(0)
+    is_shorting_allowed: bool = False

@@ -92,14 +92,13 @@ UNDERLYINGS = ("SPY", "QQQ", "IWM", "AAPL", "MSFT", "GOOGL", "TSLA", "NVDA")
 """What options are traded on."""
 
 _LISTINGS = {listing.symbol: listing for listing in UNIVERSE}
-_SHARE_CLASSES = {"GOOG": "GOOGL"}
+_LISTINGS["GOOG"] = _LISTINGS["GOOGL"]
 """Another share class of the same company falls under the same rules."""
 
 
 def listing(symbol: str) -> Listing:
     """The symbol's listing; a symbol that we do not know is a stock of tier 2 in a sector of its own."""
-    known = _LISTINGS.get(_SHARE_CLASSES.get(symbol, symbol))
-    return known or Listing(symbol, UNLISTED_TIER, symbol)
+    return _LISTINGS.get(symbol) or Listing(symbol, UNLISTED_TIER, symbol)
 
 
 def sector(symbol: str) -> str:

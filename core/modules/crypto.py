@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from core.data.sessions import session_at
+from core.intelligence.advice import advice, advised, halves
 from core.model.judgement import Opportunity, Refusal, Snapshot, SymbolView, Target
 from core.model.market import AssetClass
 from core.model.orders import OrderIntent, OrderType, Side, TimeInForce
@@ -18,6 +19,7 @@ from core.modules.module import Universe
 from core.modules.ordering import Kind, intent_of, stepped
 from core.modules.views import Scores, fresh_quote, opinions, scores, views_of
 from core.risk.rebalance import trims
+from core.risk.regime import MarketState
 from core.settings import Settings
 from core.strategies import GENERAL
 from core.strategies.strategy import Strategy
@@ -37,21 +39,22 @@ class Crypto:
 
     def analyze_opportunities(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
         """The best strategy's view of each symbol that is not held or ordered, where it clears threshold and costs."""
-        known, in_the_way = scores(snapshot, _strategies), blocked(snapshot, partial(_bar_ended_at, snapshot))
+        known, in_the_way = snapshot.once(scores, _strategies), blocked(snapshot, partial(_bar_ended_at, snapshot))
         answers = [in_the_way.get(symbol) or _entry(snapshot, symbol, known) for symbol in snapshot.assets]
         entries = [answer for answer in answers if isinstance(answer, Opportunity)]
         refusals = [answer for answer in answers if isinstance(answer, Refusal)]
         refusals += [gap for gap in snapshot.gaps if gap.symbol not in snapshot.assets]
-        return (*sorted(entries, key=lambda entry: (-entry.confidence, entry.symbol)), *refusals)
+        market = snapshot.once(advice, self.asset_class)
+        return (*advised(entries, market), *refusals, *market.notes)
 
     def monitor_positions(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
         held = [position for position in snapshot.positions if position.asset_class is self.asset_class]
-        known = scores(snapshot, _strategies) if held else {}
+        known = snapshot.once(scores, _strategies) if held else {}
         answers = [exit_of(snapshot, position, opinions(position.symbol, known)) for position in held]
         closing = [answer for answer in answers if answer is not None]
         leaving = {answer.symbol for answer in closing}
         staying = [position for position in held if position.symbol not in leaving]
-        return (*closing, *trims(snapshot, staying, self.asset_class))
+        return (*closing, *trims(snapshot, staying, self.asset_class, halves(snapshot)))
 
     def plan_trades(self, targets: Sequence[Target], snapshot: Snapshot) -> tuple[OrderIntent, ...]:
         return tuple(_intent(target, snapshot) for target in targets)
@@ -61,7 +64,9 @@ class Crypto:
 
     def views(self, snapshot: Snapshot) -> tuple[SymbolView, ...]:
         symbols = dict.fromkeys((*snapshot.assets, *(position.symbol for position in snapshot.positions)))
-        return views_of(snapshot, symbols, scores(snapshot, _strategies))
+        market = snapshot.once(advice, self.asset_class)
+        seen = () if market.state is MarketState.UNKNOWN else (market.view,)
+        return (*seen, *views_of(snapshot, symbols, snapshot.once(scores, _strategies)))
 
 
 def _strategies(symbol: str) -> Sequence[Strategy]:

@@ -11,11 +11,12 @@ from itertools import chain
 import numpy as np
 
 from core.model.bars import as_datetime64
-from core.model.judgement import Opportunity, Refusal, Snapshot, Target
+from core.model.features import PROBABILITY, SCORE
+from core.model.judgement import ModelOpinion, Opportunity, Refusal, Snapshot, Target, confidence_of
 from core.model.limits import Costs, ExitRules
 from core.model.market import Quote
 from core.model.orders import Order, Purpose
-from core.modules.views import opinion
+from core.modules.views import told
 from core.risk import edge, exits
 from core.units import ceil_to, floor_to
 
@@ -98,43 +99,44 @@ def best_entry(
     if not scores:
         return Refusal(symbol, "features", "no strategy of this session has all its indicators")
     source = max(scores, key=scores.__getitem__)
-    best = opinion(symbol, source, scores[source])
-    if best.confidence < enter_confidence:
-        return Refusal(
-            symbol,
-            "confidence",
-            f"{best.source} {best.confidence:.3f} is below {enter_confidence:.3f} to enter",
-            strategy=best.source,
-        )
+    confidence = confidence_of(scores[source])
+    if confidence < enter_confidence:
+        reason = f"{source} {confidence:.3f} is below {enter_confidence:.3f} to enter"
+        return Refusal(symbol, "confidence", reason, source)
     features = snapshot.features.latest(symbol)
     missing = [name for name in ("volatility", "daily_volume_usd") if name not in features]
     if missing:
-        return Refusal(
-            symbol, "features", f"{' and '.join(missing)} cannot be computed, so no size is safe", best.source
-        )
+        return Refusal(symbol, "features", f"{' and '.join(missing)} cannot be computed, so no size is safe", source)
     bars_per_day = timedelta(days=1) / snapshot.bars.timeframe.length
-    gain = edge.expected_edge_frac(best.score, features["volatility"] * bars_per_day**0.5, terms.costs)
+    gain = edge.expected_edge_frac(scores[source], features["volatility"] * bars_per_day**0.5, terms.costs)
     cost = edge.round_trip_cost_frac(quote.spread_frac, terms.costs)
     if gain <= cost:
-        return Refusal(
-            symbol, "costs", f"expected edge {gain:.2%} does not beat fees and spread {cost:.2%}", best.source
-        )
+        return Refusal(symbol, "costs", f"expected edge {gain:.2%} does not beat fees and spread {cost:.2%}", source)
+    view = snapshot.model_opinions.get(symbol, {}).get(source)
+    if view is not None and not view.keeps:
+        return Refusal(symbol, "model", f"{view.model} gives it {view.probability:.0%} to earn its costs", source)
     increment = snapshot.assets[symbol].price_increment
     limit_price = ceil_to(quote.ask * (1 + terms.costs.entry_collar_frac), increment)
     return Opportunity(
         symbol=symbol,
         purpose=Purpose.ENTRY,
-        strategy=best.source,
-        confidence=best.confidence,
-        reason=f"{best.reason}, expected edge {gain:.2%} after costs of {cost:.2%}, {terms.setting}",
+        strategy=source,
+        confidence=confidence,
+        reason=f"{told(source, scores[source])}, expected edge {gain:.2%} after costs of {cost:.2%}, {terms.setting}",
         reference_price=quote.ask,
         limit_price=limit_price,
         stop_price=ceil_to(exits.stop_price(limit_price, features.get("atr"), terms.exits), increment),
         target_price=floor_to(exits.target_price(limit_price, terms.exits), increment),
         size_factor=terms.size_factor,
         daily_volume_usd=features["daily_volume_usd"],
-        features=features,
+        features={**features, **_judged(scores[source], view)},
     )
+
+
+def _judged(score: float, view: ModelOpinion | None) -> dict[str, float]:
+    """What learning needs beside the indicators: the strategy's own score, and what a model said of the idea."""
+    said = None if view is None else view.probability
+    return {SCORE: score} if said is None else {SCORE: score, PROBABILITY: said}
 
 
 def size_reason(target: Target) -> str:

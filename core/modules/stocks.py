@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from functools import partial
 
@@ -12,10 +12,11 @@ import numpy as np
 
 from core import patterns
 from core.data.sessions import closed, entry_session
+from core.intelligence.advice import ELSE_BOUGHT, Advice, advice, advised, halves
 from core.model.bars import as_datetime64
 from core.model.judgement import Opportunity, Refusal, Snapshot, SymbolView, Target
 from core.model.market import AssetClass, Timeframe, TradingSession
-from core.model.orders import OrderClass, OrderIntent, OrderType, Purpose, Side, TimeInForce
+from core.model.orders import SHORTING, OrderClass, OrderIntent, OrderType, Purpose, Side, TimeInForce
 from core.model.universe import UNIVERSE, Group, listing
 from core.modules.entries import EntryTerms, best_entry, blocked, size_reason
 from core.modules.module import Universe
@@ -24,7 +25,7 @@ from core.modules.stocks_exits import alarms, exit_of, protections, without
 from core.modules.views import Scores, fresh_quote, opinions, scores, views_of
 from core.risk.corporate_actions import newest_jumps
 from core.risk.rebalance import trims
-from core.risk.regime import MarketState, Regime, regime
+from core.risk.regime import MarketState
 from core.settings import Settings
 from core.strategies import GENERAL, haven, leveraged, sector_rotation, volatility
 from core.strategies.strategy import Strategy
@@ -72,7 +73,7 @@ class Stocks:
         refusals = [answer for answer in answers if isinstance(answer, Refusal)]
         refusals += [gap for gap in snapshot.gaps if gap.symbol not in snapshot.assets]
         refusals += _without_symbols(snapshot)
-        return (*sorted(entries, key=lambda entry: (-entry.confidence, entry.symbol)), *refusals)
+        return (*advised(entries, moment.market), *refusals, *moment.market.notes)
 
     def monitor_positions(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
         """Exits, then trims of what stays, then the resting orders that what stays untouched lacks."""
@@ -80,11 +81,11 @@ class Stocks:
         if not held:
             return ()
         shut = closed(snapshot.clock)
-        known = scores(snapshot, _strategies)
+        known = snapshot.once(scores, _strategies)
         answers = [exit_of(snapshot, position, opinions(position.symbol, known), shut) for position in held]
         closing = [answer for answer in answers if answer is not None]
         staying = without(held, closing)
-        trimmed = () if shut else trims(snapshot, staying, self.asset_class)
+        trimmed = () if shut else trims(snapshot, staying, self.asset_class, halves(snapshot))
         protected = protections(snapshot, without(staying, trimmed), shut)
         return (*closing, *trimmed, *protected, *alarms(snapshot, held))
 
@@ -99,9 +100,8 @@ class Stocks:
         """The market as a whole first, then each symbol with the confidence of its own strategies."""
         held = [position.symbol for position in snapshot.positions if position.asset_class is self.asset_class]
         symbols = dict.fromkeys((*snapshot.assets, *held))
-        market = regime(snapshot.bars)
-        seen: dict[str, float | str] = {"regime": market.state.value, "because": market.reason}
-        return (SymbolView("market", seen), *views_of(snapshot, symbols, scores(snapshot, _strategies)))
+        market = snapshot.once(advice, self.asset_class).view
+        return (market, *views_of(snapshot, symbols, snapshot.once(scores, _strategies)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +111,7 @@ class _Moment:
 
     blocked: Mapping[str, Refusal]
     session: TradingSession | str
-    market: Regime
+    market: Advice
     jumps: Mapping[str, str]
     scores: Scores
     leaders: tuple[str, ...]
@@ -119,10 +119,10 @@ class _Moment:
 
 
 def _moment(snapshot: Snapshot) -> _Moment:
-    rules, market, known = snapshot.limits.stocks, regime(snapshot.bars), scores(snapshot, _strategies)
-    closes_at = {session.day: session.closes_at for session in snapshot.sessions}
+    rules, known = snapshot.limits.stocks, snapshot.once(scores, _strategies)
+    market = snapshot.once(advice, AssetClass.STOCK)
     return _Moment(
-        blocked(snapshot, partial(_bar_ended_at, snapshot, closes_at)),
+        blocked(snapshot, partial(_bar_ended_at, snapshot)),
         entry_session(snapshot.clock, snapshot.sessions, no_entry_minutes=rules.no_entry_minutes),
         market,
         newest_jumps(snapshot.bars, n_bars=snapshot.limits.signals.min_bars),
@@ -136,6 +136,8 @@ def _entry(snapshot: Snapshot, symbol: str, moment: _Moment) -> Opportunity | Re
     rules, listed, market = snapshot.limits.stocks, listing(symbol), moment.market
     if symbol in moment.blocked:
         return moment.blocked[symbol]
+    if snapshot.account.is_shorting_allowed:
+        return Refusal(symbol, "shorting", SHORTING)
     if listed.tier > rules.max_market_tier:
         return Refusal(symbol, "tier", f"tier {listed.tier}; MARKET_TIER is {rules.max_market_tier}")
     if isinstance(moment.session, str):
@@ -144,17 +146,23 @@ def _entry(snapshot: Snapshot, symbol: str, moment: _Moment) -> Opportunity | Re
         why = f"{moment.jumps[symbol]}, as a split makes it; its indicators cannot be trusted"
         return Refusal(symbol, "corporate_action", why)
     markets = MARKETS_FOR.get(listed.group)
-    if markets is not None and market.state not in markets:
-        wanted = f"{listed.group} needs a {' or '.join(markets)} market"
-        reason = f"{wanted}; it is {market.state}: {market.reason}"
+    if markets is not None and not market.allows(markets):
+        reason = f"{listed.group} needs a {' or '.join(markets)} market; it is {market.words}: {market.because}"
+        is_else_bought = isinstance(_bought(snapshot, symbol, moment), Opportunity)
+        reason += f"; {ELSE_BOUGHT}" if is_else_bought else ""
         return Refusal(symbol, "regime", reason, _strategies(symbol)[0].name)
     if moment.leaders and listed.group is Group.SECTOR_ETF and symbol not in moment.leaders:
         reason = f"{' and '.join(moment.leaders)} are the strongest sectors"
         return Refusal(symbol, "rank", reason, sector_rotation.STRATEGY.name)
+    return _bought(snapshot, symbol, moment)
+
+
+def _bought(snapshot: Snapshot, symbol: str, moment: _Moment) -> Opportunity | Refusal:
+    """The entry that quote, signals and costs allow in any market."""
     quote = fresh_quote(snapshot, symbol)
     if isinstance(quote, Refusal):
         return quote
-    threshold = max(listed.min_confidence, snapshot.limits.signals.enter_confidence)
+    threshold = max(listing(symbol).min_confidence, snapshot.limits.signals.enter_confidence)
     return best_entry(snapshot, symbol, quote, moment.scores.get(symbol, {}), moment.terms, enter_confidence=threshold)
 
 
@@ -182,13 +190,13 @@ def _leading_sectors(known: Scores) -> tuple[str, ...]:
     return tuple(sorted(own, key=lambda symbol: (-own[symbol], symbol))[: sector_rotation.BEST])
 
 
-def _bar_ended_at(snapshot: Snapshot, closes_at: Mapping[date, datetime], symbol: str) -> np.datetime64 | None:
+def _bar_ended_at(snapshot: Snapshot, symbol: str) -> np.datetime64 | None:
     """When the session of the symbol's newest daily bar closed."""
     row = snapshot.bars.row(symbol)
     if row is None:
         return None
-    closed_at = closes_at.get(snapshot.bars.opened_at[row, -1].item().date())
-    return None if closed_at is None else as_datetime64(closed_at)
+    day = snapshot.bars.opened_at[row, -1].item().date()
+    return next((as_datetime64(each.closes_at) for each in reversed(snapshot.sessions) if each.day == day), None)
 
 
 def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 
 from core.model.features import Features
-from core.model.judgement import Opinion, Refusal, Snapshot, SymbolView
+from core.model.judgement import Opinion, Refusal, Snapshot, SymbolView, confidence_of
 from core.model.market import Quote
 from core.strategies.strategy import Strategy
 
@@ -33,7 +33,11 @@ def scores(snapshot: Snapshot, strategies_of: Callable[[str], Sequence[Strategy]
 
 def opinion(symbol: str, source: str, score: float) -> Opinion:
     """One strategy's score as a view that can be told."""
-    return Opinion(symbol, source, score, f"{source} score {score:+.2f}")
+    return Opinion(symbol, source, score, told(source, score))
+
+
+def told(source: str, score: float) -> str:
+    return f"{source} score {score:+.2f}"
 
 
 def opinions(symbol: str, known: Scores) -> tuple[Opinion, ...]:
@@ -76,10 +80,11 @@ def views_of(snapshot: Snapshot, symbols: Iterable[str], known: Scores) -> tuple
     for symbol in symbols:
         facts: dict[str, float | str] = {}
         if (quote := snapshot.quotes.get(symbol)) is not None:
-            facts |= {"bid": float(quote.bid), "ask": float(quote.ask), "quote_at": quote.as_of.isoformat()}
+            facts = {"bid": float(quote.bid), "ask": float(quote.ask), "quote_at": quote.as_of.isoformat()}
         if (bar := bar_of.get(symbol)) is not None:
             facts["close"], facts["bar_opened_at"] = bar
-        facts |= {f"{view.source}_confidence": round(view.confidence, 4) for view in opinions(symbol, known)}
+        for source, score in known.get(symbol, {}).items():
+            facts[f"{source}_confidence"] = round(confidence_of(score), 4)
         if (position := held.get(symbol)) is not None:
             facts |= {"held_quantity": float(position.quantity), "held_value_usd": float(position.market_value_usd)}
         views.append(SymbolView(symbol, facts))

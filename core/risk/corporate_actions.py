@@ -27,7 +27,7 @@ def is_jump(ratio: float) -> bool:
 
 def newest_jumps(bars: Bars, *, n_bars: int) -> dict[str, str]:
     """For each symbol with a jump from a close to the next open within the last `n_bars`, the newest one in words."""
-    ratios = (bars.open[:, 1:] / bars.close[:, :-1])[:, -n_bars:]
+    ratios = bars.open[:, 1:][:, -n_bars:] / bars.close[:, :-1][:, -n_bars:]
     opened_at = bars.opened_at[:, 1:][:, -n_bars:]
     far = np.abs(np.log(ratios)) > np.log(min(SPLITS) * (1 - SPLIT_WITHIN_FRAC))
     found = {}

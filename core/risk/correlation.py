@@ -10,7 +10,8 @@ from math import isnan
 
 import numpy as np
 
-from core.model.bars import Bars, FloatArray
+from core.model.bars import Bars, FloatArray, TimeArray
+from core.model.market import Timeframe
 from core.units import decimal_from_float
 
 WINDOW_DAYS = 60
@@ -38,15 +39,22 @@ def daily_moves(bars: Bars) -> Moves:
     """The moves of the last days, twice the window so that holes leave enough."""
     n_columns = 2 * WINDOW_DAYS * max(1, int(timedelta(days=1) / bars.timeframe.length))
     opened_at, closes = bars.opened_at[:, -n_columns:], bars.close[:, -n_columns:]
+    is_table = bars.timeframe is Timeframe.DAY and closes.shape[1] > WINDOW_DAYS and (opened_at == opened_at[:1]).all()
+    table = closes if is_table else _by_day(opened_at, closes)
+    return Moves({symbol: row for row, symbol in enumerate(bars.symbols)}, table, _correlations(table))
+
+
+def _by_day(opened_at: TimeArray, closes: FloatArray) -> FloatArray:
+    """(n_symbols, n_days): a column for each UTC day that any symbol has, and at least the window's."""
     rows, columns = np.nonzero(~np.isnat(opened_at))
     days = opened_at[rows, columns].astype("datetime64[D]").astype(np.int64)
     # Days count from the first that any symbol has, so that none need be sorted.
     since_first = days - days.min(initial=np.iinfo(np.int64).max)
     n_days_until = np.cumsum(np.bincount(since_first) > 0)
     n_days = int(n_days_until.max(initial=0))
-    table = np.full((len(bars.symbols), max(n_days, WINDOW_DAYS + 1)), np.nan)
+    table = np.full((len(closes), max(n_days, WINDOW_DAYS + 1)), np.nan)
     table[rows, n_days_until[since_first] - 1 - n_days] = closes[rows, columns]
-    return Moves({symbol: row for row, symbol in enumerate(bars.symbols)}, table, _correlations(table))
+    return table
 
 
 def correlated_usd(symbol: str, held: Mapping[str, Decimal], moves: Moves) -> Decimal:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 
 from core.model.judgement import Opportunity, Snapshot
@@ -10,7 +10,8 @@ from core.model.market import AssetClass
 from core.model.orders import Position, Purpose, Side
 from core.model.universe import exposure_factor, sector
 from core.risk.allocation import class_share
-from core.risk.coverage import live_orders, resting_exits, rests, sellable
+from core.risk.coverage import ONE, live_orders, resting_exits, rests, sellable
+from core.units import floor_to
 
 TOLERANCE = Decimal("1.05")
 """A cap is exceeded by this much before anything is sold: prices move, and each sale costs."""
@@ -19,11 +20,14 @@ Cap = tuple[str, Decimal, Callable[[str], str]]
 """Its words, its dollars, and which symbols share it: those with the same answer."""
 
 
-def trims(snapshot: Snapshot, positions: Sequence[Position], asset_class: AssetClass) -> tuple[Opportunity, ...]:
+def trims(
+    snapshot: Snapshot, positions: Sequence[Position], asset_class: AssetClass, halves: Mapping[str, str]
+) -> tuple[Opportunity, ...]:
     """Sell the excess over the caps of symbol, sector and class, in this order and each in proportion to what is left.
 
-    `positions`: what stays of one class of coins or stocks. A symbol with a sale on its way waits for it; an order
-    that rests to protect it is canceled first. Options are not trimmed: their size is set at the entry.
+    `positions`: what stays of one class of coins or stocks; `halves`: those of which at least half must go, and why. A
+    symbol with a sale on its way waits for it; an order that rests to protect it is canceled first. Options are not
+    trimmed: their size is set at the entry.
     """
     leaving = _leaving(snapshot, asset_class)
     held = {
@@ -44,7 +48,11 @@ def trims(snapshot: Snapshot, positions: Sequence[Position], asset_class: AssetC
     found = []
     for symbol, position in held.items():
         excess_usd = (before[symbol] - left[symbol]) / exposure_factor(symbol)
-        quantity = min(excess_usd / position.price, sellable(position, snapshot.orders))
+        reason = f"trim: ${excess_usd:.2f} above {over[symbol]}"
+        half_usd = position.quantity * position.price / 2
+        if symbol in halves and half_usd > excess_usd:
+            excess_usd, reason = half_usd, halves[symbol]
+        quantity = _sold(position, excess_usd / position.price, sellable(position, snapshot.orders))
         if quantity > 0 and excess_usd >= snapshot.limits.risk.min_order_usd:
             found.append(
                 Opportunity(
@@ -52,7 +60,7 @@ def trims(snapshot: Snapshot, positions: Sequence[Position], asset_class: AssetC
                     purpose=Purpose.TRIM,
                     strategy="allocation",
                     confidence=1.0,
-                    reason=f"trim: ${excess_usd:.2f} above {over[symbol]}",
+                    reason=reason,
                     reference_price=position.price,
                     quantity=quantity,
                     after_cancel=resting_exits(symbol, snapshot.orders),
@@ -69,6 +77,13 @@ def _caps(snapshot: Snapshot, asset_class: AssetClass) -> tuple[Cap, ...]:
         (f"{risk.max_sector_frac:.0%} of one sector", risk.max_sector_frac * equity, sector),
         (f"{share:.0%} of {asset_class} ({why})", share * equity, lambda symbol: asset_class),
     )
+
+
+def _sold(position: Position, excess: Decimal, free: Decimal) -> Decimal:
+    """The units to sell: of whole shares whole ones and at least one, as no stop at the broker covers a fraction."""
+    if position.asset_class is not AssetClass.STOCK or position.quantity != floor_to(position.quantity, ONE):
+        return min(excess, free)
+    return min(max(floor_to(excess, ONE), ONE), floor_to(free, ONE)) if excess > 0 else excess
 
 
 def _leaving(snapshot: Snapshot, asset_class: AssetClass) -> set[str]:

@@ -143,17 +143,17 @@ ACCOUNT_RULES: tuple[AccountRule, ...] = (
 SYMBOL_RULES: tuple[Rule, ...] = (symbol_cooldown, symbol_hourly_limit, rapid_pattern, alternating_sides)
 
 
-def closed_to_entries(symbol: str, now: Circumstances) -> tuple[Refusal, ...]:
-    """Every rule that refuses any entry at all now, so that none need be sized; as this symbol's refusals."""
-    answers = ((rule, rule(now)) for rule in ACCOUNT_RULES)
-    return tuple(Refusal(symbol, rule.__name__, reason) for rule, reason in answers if reason is not None)
+def closed_to_entries(now: Circumstances) -> tuple[tuple[str, str], ...]:
+    """Every rule that refuses any entry at all now, so that none need be sized, and its reason."""
+    answers = ((rule.__name__, rule(now)) for rule in ACCOUNT_RULES)
+    return tuple((name, reason) for name, reason in answers if reason is not None)
 
 
 def refusals_of(intent: OrderIntent, now: Circumstances) -> tuple[Refusal, ...]:
     """Every rule that refuses this entry; empty means it may be sent."""
-    answers = ((rule, rule(intent, now)) for rule in SYMBOL_RULES)
-    own = tuple(Refusal(intent.symbol, rule.__name__, reason) for rule, reason in answers if reason is not None)
-    return (*closed_to_entries(intent.symbol, now), *own)
+    answers = ((rule.__name__, rule(intent, now)) for rule in SYMBOL_RULES)
+    own = ((name, reason) for name, reason in answers if reason is not None)
+    return tuple(Refusal(intent.symbol, *each) for each in (*closed_to_entries(now), *own))
 
 
 def sent_orders(orders: Iterable[Order]) -> tuple[Sent, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -104,7 +105,13 @@ class FirestoreStore:
         return tuple(from_timestamp(result.update_time) for result in type(answer).pb(answer).write_results)
 
     def recent(
-        self, collection: str, *, order_by: str, limit: int, where: Sequence[tuple[str, str]] = ()
+        self,
+        collection: str,
+        *,
+        order_by: str,
+        limit: int,
+        where: Sequence[tuple[str, str]] = (),
+        before: datetime | None = None,
     ) -> tuple[Document, ...]:
         check_query(collection, order_by, limit, where)
         equalities = [
@@ -118,6 +125,9 @@ class FirestoreStore:
         }
         if equalities:
             query["where"] = {"composite_filter": {"op": "AND", "filters": equalities}}
+        if before is not None:
+            # Behind every document of this very moment, in descending order: the earlier ones.
+            query["start_at"] = {"values": [{"timestamp_value": before}], "before": False}
         request = {"parent": self._documents, "structured_query": query}
         asked = self._asked(f"query {collection} by {order_by}", FirestoreClient.run_query, request)
         documents = tuple(from_document(answer.document) for answer in asked if answer.HasField("document"))

@@ -7,6 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import BadFacts, Conflict, StoreUnavailable
@@ -79,7 +80,13 @@ class SqliteStore:
         return (str(version),) * len(texts)
 
     def recent(
-        self, collection: str, *, order_by: str, limit: int, where: Sequence[tuple[str, str]] = ()
+        self,
+        collection: str,
+        *,
+        order_by: str,
+        limit: int,
+        where: Sequence[tuple[str, str]] = (),
+        before: datetime | None = None,
     ) -> tuple[Document, ...]:
         check_query(collection, order_by, limit, where)
         has_field = f"collection = '{collection}' AND json_type({_at(order_by)}) IS NOT NULL"
@@ -88,12 +95,14 @@ class SqliteStore:
         # Firestore has an index for every field; here the first query by a field makes it.
         index = f'"{collection}/{order_by}" ON documents ({newest}, path) WHERE {has_field}'
         equal = "".join(f" AND json_type({_at(name)}) = 'text' AND json_extract({_at(name)}) = ?" for name, _ in where)
-        query = f"{_SELECT} WHERE {has_field}{equal} ORDER BY {newest} DESC, path DESC LIMIT ?"
+        earlier = "" if before is None else f" AND ({newest} < ? OR {newest} IS NULL)"
+        until = () if before is None else (before.astimezone(UTC).isoformat(timespec="microseconds"),)
+        query = f"{_SELECT} WHERE {has_field}{equal}{earlier} ORDER BY {newest} DESC, path DESC LIMIT ?"
         with self._session() as connection:
             if index not in self._indexes:
                 connection.execute(f"CREATE INDEX IF NOT EXISTS {index}")
                 self._indexes.add(index)
-            rows = connection.execute(query, (*(value for _, value in where), limit))
+            rows = connection.execute(query, (*(value for _, value in where), *until, limit))
             documents = tuple(self._document(*row) for row in rows)
             self.reads += max(1, len(documents))
         return documents

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
@@ -65,11 +65,16 @@ class Stage:
     numbers: Iterator[int] = field(default_factory=count)
 
     @contextmanager
-    def stand(self) -> Iterator[Stand]:
-        """A fresh stand at the scene's moment."""
+    def stand(self, *, shorting: bool = False) -> Iterator[Stand]:
+        """A fresh stand at the scene's moment; `shorting`: the account may sell short."""
         folder = self.folder / str(next(self.numbers))
         with standing(
-            self.recording, self.scene.eve, folder, copied_from=self.prepared, environ=self.scene.environ
+            self.recording,
+            self.scene.eve,
+            folder,
+            copied_from=self.prepared,
+            environ=self.scene.environ,
+            shorting=shorting,
         ) as stand:
             yield stand
 
@@ -129,6 +134,9 @@ CRYPTO = Scene(
 )
 """An exit, an entry, and yesterday's fill and fees to book."""
 
+MONITOR = replace(CRYPTO, name="monitor", intended=_SELL_BTC, without={})
+"""The same moment with every entry schedule paused: the position monitor exits alone."""
+
 _PROTECT_AMZN: Sent = {("AMZN", "sell"): 1}
 _STOCK_EXITS: Sent = {("AAPL", "sell"): 1, **_PROTECT_AMZN}
 STOCKS = Scene(
@@ -180,4 +188,4 @@ OPTIONS = Scene(
 """Four contracts to open together and four to close; an assignment and an expiry to book, whose shares the stocks
 module then protects."""
 
-SCENES = (CRYPTO, STOCKS, OPTIONS)
+SCENES = (CRYPTO, STOCKS, OPTIONS, MONITOR)

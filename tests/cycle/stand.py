@@ -135,12 +135,14 @@ def standing(
     *,
     copied_from: Path | None = None,
     environ: Mapping[str, str] | None = None,
+    shorting: bool = False,
 ) -> Iterator[Stand]:
-    """A stand in `folder`, new or as another one left it."""
+    """A stand in `folder`, new or as another one left it; `shorting`: the account may sell short."""
     folder.mkdir(parents=True, exist_ok=True)
     if copied_from is not None:
         shutil.copytree(copied_from, folder, dirs_exist_ok=True)
-    exchange = Exchange(recording, start=start, rate_limit=0, journal=Journal(str(folder / "venue.db")))
+    journal = Journal(str(folder / "venue.db"))
+    exchange = Exchange(recording, start=start, rate_limit=0, journal=journal, shorting=shorting)
     with _left_to_stop(serving(exchange)) as url:
         full = {
             "ALPACA_PAPER_API_KEY": "venue-key",

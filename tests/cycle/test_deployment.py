@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from core.cycle.claim import LEASE_LENGTH
+from core.schedules import JOBS, REGION
+from functions.__main__ import NAMES
 
 FUNCTIONS = Path(__file__).parents[2] / "functions"
 DISCOVERY = """
@@ -32,18 +34,52 @@ def manifest() -> dict[str, Any]:
     return answer
 
 
-def test_every_function_is_private_bounded_and_alone(manifest: dict[str, Any]) -> None:
-    """I-53, I-65: importing needs no world; the platform refuses strangers and runs one at a time."""
-    assert sorted(manifest["endpoints"]) == ["crypto_cycle", "options_cycle", "stocks_cycle"]
+ALPACA = ["ALPACA_PAPER_API_KEY", "ALPACA_PAPER_SECRET_KEY"]
+DECLARED = {name: (512, 120, ALPACA) for name in NAMES} | {
+    "intelligence": (512, 300, [*ALPACA, "OPENAI_API_KEY"]),
+    "learn": (2048, 540, ALPACA),
+}
+"""Megabytes, seconds and secrets of each function."""
 
-    for function in manifest["endpoints"].values():
-        assert function["httpsTrigger"] == {"invoker": ["private"]}
-        assert (function["concurrency"], function["maxInstances"]) == (1, 1)
-        assert function["timeoutSeconds"] < LEASE_LENGTH.total_seconds()
-        assert {secret["key"] for secret in function["secretEnvironmentVariables"]} == {
-            "ALPACA_PAPER_API_KEY",
-            "ALPACA_PAPER_SECRET_KEY",
+
+def test_every_function_is_private_bounded_and_alone(manifest: dict[str, Any]) -> None:
+    """I-53, I-65: importing needs no world; the platform refuses strangers and runs one at a time.
+
+    The whole of every endpoint is compared, so nothing is asked of the platform that is not written here.
+    """
+    print(json.dumps(manifest, indent=1))
+
+    assert manifest["endpoints"] == {
+        name: {
+            "entryPoint": name,
+            "platform": "gcfv2",
+            "region": [REGION],
+            "httpsTrigger": {"invoker": ["private"]},
+            "serviceAccountEmail": "cronfolio-runtime@",
+            "availableMemoryMb": memory,
+            "timeoutSeconds": seconds,
+            "minInstances": None,
+            "maxInstances": 1,
+            "ingressSettings": None,
+            "labels": {},
+            "concurrency": 1,
+            "secretEnvironmentVariables": [{"key": secret} for secret in secrets],
         }
+        for name, (memory, seconds, secrets) in DECLARED.items()
+    }
+
+
+def test_only_what_takes_no_lease_may_outlive_it(manifest: dict[str, Any]) -> None:
+    longer = {
+        name for name, each in manifest["endpoints"].items() if each["timeoutSeconds"] >= LEASE_LENGTH.total_seconds()
+    }
+    assert longer == {"intelligence", "learn"}
+
+
+def test_an_attempt_outlives_every_function(manifest: dict[str, Any]) -> None:
+    """I-56: a retry never meets the attempt before it."""
+    for job in JOBS:
+        assert manifest["endpoints"][job.function]["timeoutSeconds"] < job.attempt_deadline.total_seconds()
 
 
 def test_a_function_imports_its_own_module_alone() -> None:
@@ -58,3 +94,15 @@ def test_a_function_imports_its_own_module_alone() -> None:
     assert "core.modules.crypto'" in done.stdout, done.stderr
     assert "options" not in done.stdout
     assert "stocks" not in done.stdout
+
+
+def test_a_cycle_pays_for_no_stream() -> None:
+    """Websockets are imported by the monitor alone, and only once it listens."""
+    code = (
+        "import sys; from core.app import Instance; import core.cycle.watch; "
+        "print([name for name in sys.modules if name.startswith(('websockets', 'core.data.stream'))])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=FUNCTIONS, capture_output=True, text=True, timeout=60)
+
+    assert done.stdout == "[]\n", done.stderr

@@ -15,20 +15,22 @@ import pytest
 import requests
 
 from core.app import Instance
+from core.broker.connection import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 from core.control import set_mode
 from core.cycle.adopt import adopt
 from core.cycle.emergency import Instruction, Outcome, carry_out
-from core.cycle.world import World
-from core.errors import BadRequest, StoreUnavailable, Unsure
+from core.cycle.run import run_cycle
+from core.cycle.world import CycleRequest, World
+from core.errors import BadRequest, LeaseLost, StoreUnavailable, Unsure
 from core.model.judgement import Mode
 from core.model.market import AssetClass
-from core.model.orders import OrderStatus
+from core.model.orders import Order, OrderIntent, OrderStatus, Side
 from core.settings import load
 from tests.cycle.conftest import NewStand, Stages
 from tests.cycle.delivery import deliver
 from tests.cycle.faults import WRITES, Fault, Harm, Killed, differs, harmed
-from tests.cycle.market import EXIT_OF_BTC
-from tests.cycle.scenes import OPTIONS, SCENES, STOCKS, Scene, Stage
+from tests.cycle.market import ENTRY_OF_BTC, EXIT_OF_BTC
+from tests.cycle.scenes import CRYPTO, OPTIONS, SCENES, STOCKS, Scene, Stage
 from tests.cycle.stand import Stand
 
 FLATTEN = Instruction(closes=True, reason="fire drill", by="anna", patience_s=20.0)
@@ -206,6 +208,37 @@ def test_a_run_that_holds_the_account_is_named_and_can_be_taken_over(crowded: Ne
 
         assert flatten(stand, force=True).left == ()
         assert deliver(stand.environ, "crypto_cycle-dead") == "superseded"
+
+
+def test_an_order_that_was_on_its_way_when_the_account_was_taken_over_is_closed_too(
+    stages: Stages, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I-68: a cycle's purchase has left and arrives after the first look, which found nothing to close."""
+    stage = replace(stages(replace(CRYPTO, name="eve", prepare=lambda _: None, at=ENTRY_OF_BTC)), folder=tmp_path)
+    with stage.stand() as stand:
+        cycle, outcomes, arrived = world_of(stand), list[Outcome](), list[Order]()
+        submit = cycle.broker.submit
+
+        def slow(meant: OrderIntent) -> Order:
+            taker = world_of(stand)
+
+            def wait(seconds: float) -> None:
+                if seconds > CONNECT_TIMEOUT_S + READ_TIMEOUT_S:
+                    arrived.append(submit(meant))
+                taker.wait(seconds)
+
+            if not outcomes:
+                outcomes.append(flatten(stand, replace(taker, wait=wait), force=True))
+            return arrived[0]
+
+        monkeypatch.setattr(cycle.broker, "submit", slow)
+        with pytest.raises(LeaseLost):
+            run_cycle(cycle, CycleRequest("crypto_cycle-slow", "crypto"))
+
+        assert [(record.intent.symbol, record.intent.side) for record in outcomes[0].sent] == [("BTC/USD", Side.SELL)]
+        assert "is at work" in outcomes[0].left[0]
+        stand.advance_to(EXIT_OF_BTC + timedelta(days=1))
+        assert stand.ledger()["positions"] == []
 
 
 def test_a_run_in_the_way_is_waited_for(crowded: NewStand) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cli.emulators import BUCKET
 from core.app import Instance
 from core.documents import parsed
 from core.model.trades import Books
@@ -16,7 +17,6 @@ from tests.cycle.delivery import deliver
 from tests.cycle.faults import Fault, Harm
 from tests.cycle.market import ENTRY_OF_BTC, EXIT_OF_BTC
 from tests.cycle.stand import Stand, standing
-from tests.emulators import BUCKET
 from venue.recording import Recording
 
 CYCLE = f"crypto_cycle-{EXIT_OF_BTC:%Y-%m-%dT%H:%M:%SZ}"
@@ -58,6 +58,32 @@ def test_a_cycle_on_firestore_orders_once_and_keeps_equal_books(
 
         sent = {("BTC/USD", "sell"): 1, ("ETH/USD", "buy"): 1}
         assert stand.orders_sent_after(EXIT_OF_BTC, timedelta(hours=1)) == sent
+        stand.live_days(EXIT_OF_BTC, 3)
+        (stored,) = Instance(load(stand.environ)).store.read(["books/current"])
+        assert stored is not None
+        assert stand.differences(parsed(Books, stored)) == []
+
+
+def test_the_monitor_on_firestore_sells_once_and_leaves_a_sign_of_life(
+    recording: Recording,
+    firestore_emulator: str,
+    storage_emulator: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """I-07, I-38: the first delivery loses the broker's answer, the second finds the sale on its way."""
+    with standing(recording, EVE, tmp_path / "venue") as local:
+        stand = in_google_cloud(local, firestore_emulator, storage_emulator, monkeypatch, "demo-monitor")
+        stand.live_days(EVE, 1)
+        stand.advance_to(EXIT_OF_BTC)
+
+        for fault in (Fault(harm=Harm.ANSWER_LOST, on="broker.submit"), None):
+            assert deliver(stand.environ, "monitor_cycle-x", fault) == "done"
+
+        assert stand.orders_sent_after(EXIT_OF_BTC, timedelta(hours=1)) == {("BTC/USD", "sell"): 1}
+        (beat,) = Instance(load(stand.environ)).store.read(["heartbeats/position_monitor"])
+        assert beat is not None
+        assert beat.data["at"] == EXIT_OF_BTC
         stand.live_days(EXIT_OF_BTC, 3)
         (stored,) = Instance(load(stand.environ)).store.read(["books/current"])
         assert stored is not None

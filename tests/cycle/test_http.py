@@ -85,6 +85,30 @@ def test_a_wrong_request_is_refused_with_nothing_done(
     assert requests_seen(stand) == before
 
 
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [({"method": "GET"}, 405), ({"path": "/position_monitor/x"}, 404), ({"data": b'{"module": "crypto"}'}, 400)],
+)
+def test_the_monitor_refuses_as_the_cycles_do(
+    stand: Stand, functions: Client, request_: dict[str, Any], status: int
+) -> None:
+    before = requests_seen(stand)
+
+    response = functions.open(**({"path": "/position_monitor", "method": "POST", "headers": SCHEDULED} | request_))
+
+    assert response.status_code == status
+    assert requests_seen(stand) == before
+
+
+def test_the_monitor_answers_what_it_sold(stand: Stand, functions: Client) -> None:
+    report = answer(functions.post("/position_monitor", headers=SCHEDULED))
+
+    assert report["outcome"] == "done"
+    assert report["cycle_id"] == f"position_monitor-{EXIT_OF_BTC:%Y-%m-%dT%H:%M:%SZ}"
+    assert report["fired"][0]["cycle_id"] == f"{report['cycle_id']}-crypto"
+    assert report["fired"][0]["done"][0].startswith("sell 0.")
+
+
 def test_a_local_token_is_demanded_and_checked(
     stand: Stand, functions: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:

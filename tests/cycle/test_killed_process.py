@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 import requests
 
+from cli.processes import free_port
 from core.cycle.claim import LEASE_LENGTH
 from tests.cycle.conftest import NewStand
 from tests.cycle.market import EXIT_OF_BTC
 from tests.cycle.stand import Stand
-from tests.emulators import free_port
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_S = 30.0

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
 import pytest
 
 from core.cycle.alarms import exit_alarms
+from core.cycle.claim import Stored, lease_document
 from core.cycle.look import BrokerFacts
 from core.model.judgement import Mode
 from core.model.market import AssetClass, Clock
-from tests.builders import AS_OF, account, mode_state, position
+from core.model.orders import Purpose
+from core.model.trades import Trade
+from core.ports import Document
+from tests.builders import AS_OF, account, books, intent, mode_state, position, record, trade
 
 MINUTE = timedelta(minutes=1)
 STOCK = position("AAPL", asset_class=AssetClass.STOCK)
@@ -24,7 +30,7 @@ def alarms(
 ) -> tuple[str, ...]:
     clock = Clock(AS_OF, is_open, None, None)
     facts = BrokerFacts(clock, account(), (STOCK, COIN), (), None)
-    return exit_alarms(facts, replace(mode_state(), mode=mode), module, watched)
+    return exit_alarms(facts, books(), replace(mode_state(), mode=mode), module, watched)
 
 
 def test_another_modules_position_that_was_watched_lately_raises_no_alarm() -> None:
@@ -66,4 +72,61 @@ def test_a_full_halt_leaves_every_position_without_the_cycles_exit() -> None:
 def test_a_flat_account_has_nothing_to_miss() -> None:
     flat = BrokerFacts(Clock(AS_OF, True, None, None), account(), (), (), None)
 
-    assert exit_alarms(flat, replace(mode_state(), mode=Mode.HALTED), "crypto", {}) == ()
+    assert exit_alarms(flat, books(), replace(mode_state(), mode=Mode.HALTED), "crypto", {}) == ()
+
+
+def unlisted(of: Trade, *, mode: Mode = Mode.ACTIVE, **fields: Any) -> tuple[str, ...]:
+    """The alarms where BTC is held and watched, and the books hold this trade besides."""
+    facts = BrokerFacts(Clock(AS_OF, True, None, None), account(), (COIN,), (), None)
+    own = books(trades=(trade("BTC/USD"), of), **fields)
+    return exit_alarms(facts, own, replace(mode_state(), mode=mode), "crypto", {"stocks": AS_OF, "options": AS_OF})
+
+
+def test_a_trade_whose_position_the_broker_does_not_list_is_told() -> None:
+    """I-38: a position that cannot be read is left out of the list, and no exit is decided for it."""
+    (told,) = unlisted(trade("ETH/USD", "2", "100"))
+
+    assert told.startswith("2 ETH/USD without a live exit: the books hold it")
+    assert len(unlisted(trade("ETH/USD", "2", "100"), mode=Mode.HALTED)) == 2
+
+
+def test_a_trade_that_is_dust_or_whose_end_is_not_booked_yet_misses_no_exit() -> None:
+    """Fills and ends of options reach the books later than they reach the positions."""
+    sold = record(intent("ETH/USD", Purpose.EXIT), filled_quantity=Decimal(2))
+    ended = trade("AAPL260227C00200000", "1", asset_class=AssetClass.OPTION)
+    alive = trade("AAPL260320C00200000", "1", asset_class=AssetClass.OPTION)
+
+    assert unlisted(trade("ETH/USD", "2", "100"), unsettled=(sold,)) == ()
+    assert unlisted(trade("ETH/USD", "0.0001", "100")) == ()
+    assert unlisted(ended) == ()
+    assert "AAPL260320C00200000 without a live exit" in unlisted(alive)[0]
+
+
+def test_whoever_watched_last_counts_and_an_unreadable_heartbeat_stops_nothing() -> None:
+    """I-38: a cycle watches its own class, the monitor all of them."""
+    cycle = {"cycle_id": "crypto_cycle-1", "account_id": "paper-1"}
+    watched = {"crypto": AS_OF, "stocks": AS_OF - 30 * MINUTE}
+    lease = lease_document("", 1, cycle, AS_OF, has_books=True, watched=watched)
+    heartbeat = {"schema_version": 1, "at": AS_OF - MINUTE}
+
+    both = stored(lease, heartbeat).watched(AS_OF)
+    unreadable = stored(lease, heartbeat | {"at": "lately"}).watched(AS_OF)
+
+    assert both == {"crypto": AS_OF, "stocks": AS_OF - MINUTE, "options": AS_OF - MINUTE}
+    assert unreadable == watched
+
+
+def test_a_time_that_is_to_come_hides_no_dead_watcher() -> None:
+    """I-38: a heartbeat, or a lease with a time that was copied from one, written by hand or by a wrong clock."""
+    cycle, far = {"cycle_id": "crypto_cycle-1", "account_id": "paper-1"}, AS_OF + 2 * MINUTE
+    seen = {"crypto": AS_OF + MINUTE, "stocks": far}
+    lease = lease_document("", 1, cycle, AS_OF, has_books=True, watched=seen)
+
+    found = stored(lease, {"schema_version": 1, "at": far}).watched(AS_OF)
+
+    assert found == {"crypto": AS_OF + MINUTE}
+
+
+def stored(lease: dict[str, Any], heartbeat: dict[str, Any]) -> Stored:
+    documents = Document("leases/account", lease, "1"), Document("heartbeats/position_monitor", heartbeat, "1")
+    return Stored(None, documents[0], None, None, None, documents[1])

@@ -389,3 +389,15 @@ def test_multi_leg_order_is_in_the_way_of_its_contracts_only() -> None:
 
     assert decided(holding(fallen(), orders=(spread,))).cancel_order_ids == ()
     assert decided(holding(fallen(ETH), orders=(spread,))).cancel_order_ids == ("spread",)
+
+
+def test_exits_only_are_the_same_exits_and_open_nothing() -> None:
+    """I-40: the position monitor's judgement is the cycle's own, without its entries."""
+    own = books(trades=(trade(BTC, "10"),))
+    moment = snapshot({ETH: rising()}, positions=(fallen(),), books=own)
+
+    full, exits_only = decided(moment), decide(moment, CRYPTO, exits_only=True)
+
+    assert [each.purpose for each in full.intents] == [Purpose.EXIT, Purpose.ENTRY]
+    assert exits_only.intents == full.intents[:1]
+    assert exits_only.breaker == full.breaker

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
@@ -62,6 +63,7 @@ def send(
     guard: Callable[[], ModeState] | None = None,
     resumed: bool = False,
     known: dict[str, Order] | None = None,
+    cancels_until: datetime | None = None,
 ) -> tuple[OrderRecord, ...]:
     return act(
         plan,
@@ -71,6 +73,7 @@ def send(
         guard=guard or mode_state,
         now=lambda: AS_OF,
         wait=broker.waited_s.append,
+        cancels_until=cancels_until,
     )
 
 
@@ -162,6 +165,39 @@ def test_lost_lease_stops_everything_at_once() -> None:
     assert broker.sent == []
 
 
+def lost_at(question: int) -> Callable[[], ModeState]:
+    """A guard that says the account is another run's from this question on."""
+    questions = count(1)
+
+    def guard() -> ModeState:
+        if next(questions) >= question:
+            raise LeaseLost("the monitor took over")
+        return mode_state()
+
+    return guard
+
+
+def test_an_order_that_got_no_answer_is_not_sent_again_once_the_account_is_another_runs() -> None:
+    """I-05: the run that took over has looked meanwhile and may sell the same."""
+    broker = ScriptedBroker(BTC=[BrokerUnavailable("no answer")])
+
+    with pytest.raises(LeaseLost):
+        send(broker, planned(BTC), guard=lost_at(2))
+
+    assert len(broker.sent) == 1
+
+
+def test_an_exit_is_not_sent_after_a_long_cancel_once_the_account_is_another_runs() -> None:
+    """I-05: time passes while a resting stop is seen gone; who took over sells what is left."""
+    broker = ScriptedBroker()
+    broker.resting["stop"] = [resting(OrderStatus.ACCEPTED), resting(OrderStatus.CANCELED)]
+
+    with pytest.raises(LeaseLost):
+        send(broker, planned(BTC, after_cancel=("stop",)), guard=lost_at(2))
+
+    assert broker.sent == []
+
+
 def test_silent_store_lets_exits_through_and_no_entry() -> None:
     """DESIGN: a mode that cannot be read is REDUCING for a run that knows its positions."""
     broker = ScriptedBroker()
@@ -221,6 +257,23 @@ def test_a_resting_stop_is_seen_gone_before_the_exit_is_sent() -> None:
     assert broker.canceled == ["stop"]
     assert broker.waited_s == [0.4]
     assert after.status is OrderStatus.ACCEPTED
+
+
+@pytest.mark.parametrize(("left_s", "sent"), [(0, ["BTC", "ETH"]), (-1, ["ETH"])])
+def test_no_stop_is_canceled_when_its_exit_could_not_be_sent_in_time(left_s: float, sent: list[str]) -> None:
+    """I-38: the run's time to send is nearly over; the stop goes on protecting, and what needs no cancel goes out."""
+    broker = ScriptedBroker()
+    broker.resting["stop"] = [resting(OrderStatus.CANCELED)]
+    plan, until = (planned(BTC, after_cancel=("stop",)), planned(ETH)), AS_OF + timedelta(seconds=left_s)
+
+    if left_s < 0:
+        with pytest.raises(Unsure, match="too late to cancel what rests"):
+            send(broker, *plan, cancels_until=until)
+    else:
+        send(broker, *plan, cancels_until=until)
+
+    assert [name[:3] for name in broker.sent] == sent
+    assert broker.canceled == (["stop"] if "BTC" in sent else [])
 
 
 def test_a_cancel_that_is_not_confirmed_leaves_the_stop_in_charge() -> None:

@@ -95,17 +95,28 @@ def test_judgement_has_no_way_to_the_world_the_clock_or_chance(source: Path) -> 
     )
 
 
-def test_no_source_of_facts_but_the_broker_is_asked() -> None:
+def test_each_vendor_beside_the_broker_is_asked_in_one_file_that_imports_it_late() -> None:
     """I-34: free vendors refuse and limit; what is added beside the broker stays out of the way of a decision."""
     asked = {
-        name.split(".")[0]
+        (name.split(".")[0], source.relative_to(CORE).as_posix())
         for source in CORE.rglob("*.py")
         for node in ast.walk(ast.parse(source.read_text()))
         for name in imported_names(node)
     }
+    adviser = "intelligence/openai.py"
+    askers = {(name, f"data/{name}.py") for name in ("yfinance", "finnhub", "alpha_vantage")}
+    askers |= {("openai", adviser), ("httpx2", adviser), ("vaderSentiment", "app.py")}
+    at_the_top = {
+        name.split(".")[0]
+        for _, file in askers
+        for node in ast.parse((CORE / file).read_text()).body
+        for name in imported_names(node)
+    }
 
-    assert "alpaca" in asked
-    assert not asked & {"yfinance", "finnhub", "alpha_vantage", "openai", "httpx", "aiohttp", "ccxt"}
+    vendors = {name for name, _ in askers} | {"httpx", "aiohttp", "ccxt"}
+    assert "alpaca" in {name for name, _ in asked}
+    assert {(name, file) for name, file in asked if name in vendors} == askers
+    assert not at_the_top & vendors
 
 
 def test_judgement_and_settings_read_no_environment() -> None:

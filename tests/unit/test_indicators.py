@@ -375,6 +375,16 @@ def test_day_without_a_bar_of_the_market_has_no_relative_strength() -> None:
     assert np.isnan(known["relative_20"][0, -1])
 
 
+def test_old_hole_in_the_market_does_not_reach_today() -> None:
+    """A window that the hole is not in knows nothing of it."""
+    own, market = random_rows(1, 300), random_rows(2, 300)
+    whole = features(from_rows(Timeframe.DAY, {BTC: own, SPY: market})).latest(BTC)
+    torn = features(from_rows(Timeframe.DAY, {BTC: own, SPY: np.delete(market, 150, axis=0)})).latest(BTC)
+
+    assert torn["relative_20"] == pytest.approx(whole["relative_20"])
+    assert torn["relative_60"] == pytest.approx(whole["relative_60"])
+
+
 def test_no_market_means_no_relative_strength() -> None:
     """I-23: nothing stands in for SPY."""
     assert not {"relative_20", "relative_60"} & set(features(bars({BTC: wandering(1, 200)})).latest(BTC))

@@ -10,7 +10,7 @@ import pytest
 
 from core.cycle import universe
 from core.cycle.look import BrokerFacts, broker_facts
-from core.cycle.run import _decision
+from core.cycle.run import decision_of
 from core.cycle.world import CycleRequest, World
 from core.errors import BadFacts, BrokerUnavailable
 from core.model.market import Asset, AssetClass, Clock, Timeframe, TradingSession
@@ -83,7 +83,7 @@ def test_nothing_is_bought_while_fills_cannot_be_read(unread: str, bought: int) 
     risen = snapshot({BTC: rising()})
     facts = BrokerFacts(CLOCK, risen.account, (), (), None, unread=unread)
 
-    decision = _decision(facts, risen, CycleRequest("c", "crypto"))
+    decision = decision_of(facts, risen, CycleRequest("c", "crypto"))
 
     assert len(decision.intents) == bought
     assert [each.reason for each in decision.refusals if each.rule == "activities"] == ([unread] if unread else [])

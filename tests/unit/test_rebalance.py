@@ -28,7 +28,7 @@ def shares(symbol: str, quantity: str, **changes: Any) -> Position:
 
 
 def trimmed(moment: Snapshot) -> tuple[Opportunity, ...]:
-    return trims(moment, moment.positions, STOCK)
+    return trims(moment, moment.positions, STOCK, {})
 
 
 def quantities(moment: Snapshot) -> dict[str, Decimal]:
@@ -44,13 +44,13 @@ def test_symbol_is_trimmed_to_its_cap() -> None:
 
 
 def test_sector_is_trimmed_in_proportion() -> None:
-    """15,000 each of three technology stocks: 45,000 where 40,000 are allowed; a third of 5,000 of each goes."""
+    """15,000 each of three technology stocks: 45,000 where 40,000 are allowed; of each 16 of 16.67 shares go."""
     held = tuple(shares(symbol, "150") for symbol in TECHNOLOGY)
 
     found = trimmed(snapshot(positions=held))
 
     assert [each.symbol for each in found] == list(TECHNOLOGY)
-    assert sum(each.quantity or 0 for each in found) == pytest.approx(usd(50), abs=usd("1e-9"))
+    assert [each.quantity for each in found] == [16, 16, 16]
     assert {each.reason.split("above ")[1] for each in found} == {"40% of one sector"}
 
 
@@ -62,17 +62,30 @@ def test_strangers_share_no_sector() -> None:
 
 
 def test_class_is_trimmed_to_what_crypto_leaves_it() -> None:
-    """A record of 70 % leaves stocks 25 %: 30,000 are 5,000 too many."""
+    """A record of 70 % leaves stocks 25 %: 30,000 are 5,000 too many, 16.67 shares of each."""
     held = tuple(shares(symbol, "100") for symbol in ("AAPL", "JPM", "JNJ"))
     won = snapshot(positions=held, books=books(record=TrackRecord(100, 70, usd(0), usd(0))))
 
-    assert sum(quantities(won).values()) == pytest.approx(usd(50), abs=usd("1e-9"))
+    assert set(quantities(won).values()) == {16}
     assert trimmed(snapshot(positions=held)) == ()
 
 
 def test_threefold_fund_is_trimmed_by_its_exposure() -> None:
     """6,000 of a threefold fund are 18,000 of the market, 3,000 too many: 1,000 dollars of the fund."""
     assert quantities(snapshot(positions=(shares("UPRO", "60"),))) == {"UPRO": usd(10)}
+
+
+@pytest.mark.parametrize(
+    ("held", "available", "sold"),
+    [("3", "3", "1"), ("1", "1", "1"), ("4", "4", "2"), ("3.5", "3.5", "1.75"), ("4", "0.5", "0")],
+)
+def test_whole_shares_are_trimmed_by_whole_shares_and_at_least_one(held: str, available: str, sold: str) -> None:
+    """Half a share is covered by no stop at the broker. Of what was a fraction already, the rest is one too."""
+    moment = snapshot(positions=(shares("AAPL", held, available_quantity=usd(available)),))
+
+    found = trims(moment, moment.positions, STOCK, {"AAPL": "half"})
+
+    assert sum((each.quantity or Decimal(0) for each in found), Decimal(0)) == Decimal(sold)
 
 
 def test_protection_is_canceled_for_a_trim_of_what_it_holds() -> None:
@@ -111,8 +124,7 @@ def test_short_position_is_not_sold() -> None:
     sold = quantities(snapshot(positions=(short, *others)))
 
     assert trimmed(snapshot(positions=(shares("AAPL", "-200"),))) == ()
-    assert set(sold) == {"MSFT", "NVDA", "AMD"}
-    assert sum(sold.values()) == pytest.approx(usd(50), abs=usd("1e-9"))
+    assert sold == {"MSFT": 16, "NVDA": 16, "AMD": 16}
 
 
 SYMBOLS = st.sampled_from(["AAPL", "MSFT", "NVDA", "TQQQ", "UPRO", "JPM", "ABC", "DEF"])

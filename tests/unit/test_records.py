@@ -40,6 +40,7 @@ def written(
         cycle={},
         cycle_path="cycles/stocks-1",
         cycle_version="1",
+        lease={},
         lease_version="1",
         books=books(),
         books_version="1",

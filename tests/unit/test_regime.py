@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import numpy as np
 import pytest
 
-from core.model.bars import Bars
-from core.risk.regime import MarketState, regime
-from tests.builders import bars, flat
+from core.model.bars import Bars, from_rows
+from core.model.market import AssetClass, Timeframe
+from core.risk.regime import MarketState, market_index, regime
+from tests.builders import AS_OF, bars, flat, rows
 
 N_BARS = 120
 CALM_LATELY = [0.02] * 60 + [0.004] * 60
@@ -69,12 +72,52 @@ def test_trend_is_the_close_over_its_own_mean_of_fifty_days() -> None:
     assert found.trend_frac == pytest.approx(110 / 100.2 - 1)
 
 
-def test_no_spy_means_an_unknown_market() -> None:
-    """I-23, W-20: no constant stands in for what is not seen."""
-    found = regime(bars({f"UP{n}": climb(0.004) for n in range(9)}))
+def test_without_spy_five_symbols_in_equal_parts_stand_for_the_market() -> None:
+    """The index of symbols that all rise alike rises as each of them does, and the reason says what it is."""
+    found = regime(bars({f"UP{n}": climb(0.004) for n in range(5)}))
 
-    assert found.state is MarketState.UNKNOWN
-    assert "no sound bars of SPY" in found.reason
+    assert found.state is MarketState.BULLISH
+    assert "equal-weight index of 5 symbols (no sound bars of SPY)" in found.reason
+    assert found.trend_frac == pytest.approx(regime(market(climb(0.004), rising=5, falling=0)).trend_frac)
+
+
+def test_equal_weight_means_the_mean_of_the_days_returns() -> None:
+    """Three of six gain 10 % on the last day and three lose 4 %: the index gains 3 %."""
+    closes = {f"UP{n}": [*flat(119), 110.0] for n in range(3)} | {f"DN{n}": [*flat(119), 96.0] for n in range(3)}
+
+    index = market_index(bars(closes), AssetClass.STOCK)
+
+    assert not isinstance(index, str)
+    assert index.closes[-2:].tolist() == pytest.approx([100.0, 103.0])
+
+
+def test_index_goes_by_days_and_not_by_columns() -> None:
+    """A symbol whose newest bar is a day older does not shift the others' returns."""
+    short = rows([*flat(119), 150.0], as_of=AS_OF - timedelta(days=1))
+    others = {f"S{n}": rows([*flat(119), 110.0]) for n in range(5)}
+
+    index = market_index(from_rows(Timeframe.DAY, {**others, "OLD": short}), AssetClass.STOCK)
+
+    assert not isinstance(index, str)
+    before, last = index.closes[-2] / index.closes[-3] - 1, index.closes[-1] / index.closes[-2] - 1
+    assert (before, last) == (pytest.approx(0.5 / 6), pytest.approx(0.1))
+
+
+@pytest.mark.parametrize(("asset_class", "least"), [(AssetClass.STOCK, 5), (AssetClass.CRYPTO, 3)])
+def test_too_few_symbols_are_an_unknown_market(asset_class: AssetClass, least: int) -> None:
+    """I-23, W-20: no constant stands in for what is not seen."""
+    enough = {f"UP{n}": climb(0.004) for n in range(least)}
+    fewer = dict(list(enough.items())[1:])
+
+    assert regime(bars(enough), asset_class).state is MarketState.BULLISH
+    assert regime(bars(fewer), asset_class).state is MarketState.UNKNOWN
+    assert f"{least} are needed" in regime(bars(fewer), asset_class).reason
+
+
+def test_bars_of_hours_are_an_unknown_market() -> None:
+    hours = bars({f"C{n}/USD": climb(0.004) for n in range(9)}, timeframe=Timeframe.HOUR_4)
+
+    assert regime(hours, AssetClass.CRYPTO).state is MarketState.UNKNOWN
 
 
 def test_short_history_means_an_unknown_market() -> None:

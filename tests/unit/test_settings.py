@@ -67,6 +67,14 @@ def test_only_a_venue_on_this_machine_needs_no_keys() -> None:
         load({"ALPACA_BASE_URL": "https://paper-api.alpaca.markets"})
 
 
+def test_a_venue_on_this_machine_streams_its_quotes_itself() -> None:
+    local, alpaca = loaded(ALPACA_DATA_URL="http://127.0.0.1:9100"), loaded()
+
+    assert local.alpaca_stream_url == "ws://127.0.0.1:9100"
+    assert alpaca.alpaca_stream_url == "wss://stream.data.alpaca.markets"
+    assert alpaca.monitor_stream_s == 0
+
+
 def test_default_universe_is_nine_coins_on_daily_bars() -> None:
     settings = loaded()
 
@@ -161,6 +169,7 @@ def test_error_carries_no_chain_with_values() -> None:
         ("STOP_FLOOR_FRAC", "0.1501", "0.15"),
         ("MIN_CONFIDENCE", "0.49", "0.5"),
         ("EXIT_CONFIDENCE", "0.51", "0.5"),
+        ("MONITOR_STREAM_S", "56", "55"),
         ("MAX_QUOTE_AGE_S", "1801", "1800"),
         ("MAX_SPREAD_FRAC", "0.051", "0.05"),
         ("ASSUMED_SKILL", "0.21", "0.2"),
@@ -316,3 +325,40 @@ def test_daily_halt_is_not_below_the_daily_brake() -> None:
 
 def test_other_variables_of_the_environment_are_no_business_of_ours() -> None:
     assert loaded(PATH="/usr/bin", HOME="/root").max_positions == 25
+
+
+@pytest.mark.parametrize("key", ["sk-pri\nvate", "sk private", '"sk-private"', "sk-pr\u00efvate"])
+def test_a_key_that_cannot_be_sent_is_told_at_the_start_and_not_shown(key: str) -> None:
+    told = problems(OPENAI_API_KEY=key)
+
+    assert "OPENAI_API_KEY: " in told
+    assert "vate" not in told
+
+
+def test_a_key_from_a_file_loses_its_line_break_and_a_blank_one_is_none() -> None:
+    key = loaded(OPENAI_API_KEY="sk-private\n").openai_api_key
+
+    assert key is not None
+    assert key.get_secret_value() == "sk-private"
+    assert loaded(OPENAI_API_KEY=" \n").openai_api_key is None
+
+
+def test_a_key_goes_over_a_line_that_nobody_can_read() -> None:
+    assert "OPENAI_BASE_URL must begin with https://" in problems(OPENAI_BASE_URL="http://api.openai.com/v1")
+    assert loaded(OPENAI_BASE_URL="http://127.0.0.1:9000/v1").openai_api_key is None
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("LLM_MONTHLY_BUDGET_USD", "200.01"),
+        ("LLM_RUN_BUDGET_USD", "5.01"),
+        ("LLM_RUN_BUDGET_USD", "-1"),
+        ("LLM_RUN_BUDGET_USD", "NaN"),
+        ("LLM_INPUT_USD_PER_MILLION_TOKENS", "0"),
+        ("OPENAI_DEADLINE_S", "71"),
+        ("OPENAI_MODEL", "o4 mini"),
+    ],
+)
+def test_what_a_model_may_cost_has_a_hard_maximum(name: str, value: str) -> None:
+    assert name in problems(**{name: value})

@@ -17,7 +17,7 @@ from core.model.limits import RiskLimits, SignalRules, StockRules
 from core.model.market import Timeframe
 from core.model.orders import OrderClass, OrderIntent, OrderType, Purpose, TimeInForce
 from core.modules.stocks import Stocks
-from tests.builders import books, falling, intent, limits, order, record, rising, usd, wandering
+from tests.builders import account, books, falling, intent, limits, order, record, rising, usd, wandering
 from tests.stock_builders import (
     AAPL,
     MSFT,
@@ -231,6 +231,7 @@ def test_jump_like_a_split_within_the_window_refuses_the_entry(factor: float, is
         ({"quotes": {AAPL: stock_quote(as_of=NOON - timedelta(minutes=6))}}, "quote_age"),
         ({"quotes": {AAPL: stock_quote(bid=usd(90))}}, "spread"),
         ({"gaps": (Refusal(AAPL, "bars", "the newest bar ended 1.0 sessions ago"),)}, "bars"),
+        ({"account": account(is_shorting_allowed=True)}, "shorting"),
     ],
 )
 def test_whatever_stands_in_the_way_is_named(changes: dict[str, Any], rule: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields, replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import compress
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,4 +127,4 @@ def _rows(chain: Chain, keep: NDArray[np.bool_]) -> Chain:
         for field in fields(Chain)
         if field.name not in ("underlying", "symbols")
     }
-    return replace(chain, symbols=tuple(chain.symbols[row] for row in np.flatnonzero(keep)), **columns)
+    return replace(chain, symbols=tuple(compress(chain.symbols, keep.tolist())), **columns)

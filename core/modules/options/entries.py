@@ -74,7 +74,7 @@ def _fitting(snapshot: Snapshot, symbol: str) -> tuple[View, Chain, tuple[Strate
         return gap
     if symbol not in snapshot.assets:
         return Refusal(symbol, "universe", "the broker lists no active, tradable asset of this name")
-    seen = view_of(snapshot, snapshot.chains[symbol])
+    seen = snapshot.once(view_of, snapshot.chains[symbol])
     if isinstance(seen, Refusal):
         return seen
     strategies = menu(seen[0])

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from core.data.sessions import entry_session
 from core.execution.ids import client_order_id
+from core.intelligence.advice import advice, advised
 from core.model.judgement import Opportunity, Refusal, Snapshot, SymbolView, Target
 from core.model.market import AssetClass, Timeframe
 from core.model.options import MULTIPLIER
@@ -42,7 +43,8 @@ class Options:
         answers = entries(snapshot)
         ideas = [answer for answer in answers if isinstance(answer, Opportunity)]
         refusals = [answer for answer in answers if isinstance(answer, Refusal)]
-        return (*sorted(ideas, key=lambda idea: (-idea.confidence, idea.symbol)), *refusals, *gaps)
+        market = snapshot.once(advice, self.asset_class)
+        return (*advised(ideas, market), *refusals, *gaps, *market.notes)
 
     def monitor_positions(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
         return exits(snapshot)
@@ -112,7 +114,7 @@ def _view(snapshot: Snapshot, symbol: str) -> SymbolView:
     chain = snapshot.chains.get(symbol)
     if chain is None:
         return SymbolView(symbol, {"missing": "its chain was not read in this cycle"})
-    seen = view_of(snapshot, chain)
+    seen = snapshot.once(view_of, chain)
     if isinstance(seen, Refusal):
         return SymbolView(symbol, {"missing": f"{seen.rule}: {seen.reason}"})
     view, usable = seen
