@@ -12,7 +12,7 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from bench import bars, chains, cold_start, cycles, decisions, store, warm
+from bench import bars, chains, cold_start, cycles, decisions, intelligence, learning, reaction, store, warm
 from bench.figures import Figure
 
 PARTS: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
@@ -23,6 +23,9 @@ PARTS: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
     ("bars of a cold and a warm instance", warm.measure),
     ("chains from the wire", chains.measure),
     ("judgement", decisions.measure),
+    ("intelligence", intelligence.measure),
+    ("from a quote to an exit", reaction.measure),
+    ("a trained model at work", learning.measure),
 )
 
 

@@ -81,7 +81,7 @@ def _options() -> list[Figure]:
     with TemporaryDirectory() as scratch:
         recorded = recording(all_underlyings(Path(scratch)))
     with standing(recorded, OPTIONS_START, cash_usd=OPTIONS_CASH_USD) as stand:
-        idle, trading = _played(stand, "options", _quarters(), warm_up_days=1)
+        idle, trading = _played(stand, "options", option_moments(), warm_up_days=1)
     name = f"options cycle with {len(UNDERLYINGS)} underlyings ({RENAMED}: the chains of {STAND_IN})"
     return [*_calls(name, idle, trading, most=12), timing(f"warm idle options cycle with {len(UNDERLYINGS)}", idle)]
 
@@ -128,7 +128,7 @@ def _three_a_day(start: datetime, days: int) -> Iterator[datetime]:
     return (start + timedelta(days=day) + step * FIVE_MINUTES for day in range(days) for step in range(3))
 
 
-def _quarters() -> Iterator[datetime]:
+def option_moments() -> Iterator[datetime]:
     """Every quarter of an hour of the sessions with recorded chains, and the minute at which these are fresh."""
     for day, fresh_at in CHAINS_AT.items():
         first, last = (datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=hour) for hour in (14, 20))

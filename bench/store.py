@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 from bench.figures import Figure, at_most
 from bench.recorded import crypto_daily
 from bench.stand import recording, standing
+from cli.emulators import EmulatorMissing, firestore_running
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest
 from core.state.firestore import FirestoreStore
-from tests.emulators import EmulatorMissing, firestore_running
 
 START = datetime(2018, 10, 1, 12, tzinfo=UTC)
 IDLE_CYCLES = 12

@@ -10,8 +10,9 @@ from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from cli.scheduler import next_run, ticks
-from core.schedules import CRYPTO_CYCLE, NEW_YORK, OPTIONS_CYCLE, STOCKS_CYCLE, Job
+from core.schedules import CRYPTO_CYCLE, INTELLIGENCE, NEW_YORK, OPTIONS_CYCLE, STOCKS_CYCLE, Job
 
+DAY = timedelta(days=1)
 STOCKS_AT = time(9, 45, tzinfo=ZoneInfo(NEW_YORK))
 """Daily bars change once a day: one stocks cycle, as soon as a session's first fifteen minutes are over."""
 
@@ -20,7 +21,8 @@ STOCKS_AT = time(9, 45, tzinfo=ZoneInfo(NEW_YORK))
 class Act:
     """One account's run through one window of recorded time.
 
-    `told`: what it trades; `every`: between two crypto cycles; `limits`: what its recordings lack in this window.
+    `told`: what it trades; `every`: between two crypto cycles; `limits`: what its recordings lack in this window;
+    `is_watched`: the position monitor listens to quotes in every hour between the cycles.
     """
 
     name: str
@@ -29,8 +31,9 @@ class Act:
     start: datetime
     end: datetime
     cash_usd: Decimal
-    every: timedelta = timedelta(days=1)
+    every: timedelta = DAY
     limits: tuple[str, ...] = ()
+    is_watched: bool = False
 
 
 BARS = Act(
@@ -56,6 +59,20 @@ OPTIONS = Act(
     ),
 )
 """Half a million dollars, since a hundred shares or a written put must fit into the limit of one symbol."""
+WATCH = Act(
+    name="watch",
+    told="a coin, watched by live quotes",
+    data="crypto-hourly",
+    start=datetime(2018, 3, 8, tzinfo=UTC),
+    end=datetime(2018, 3, 23, tzinfo=UTC),
+    cash_usd=Decimal(100_000),
+    limits=(
+        "These days were chosen since stops were reached in them. They show how the watch works, not what it is worth.",
+        "One quote an hour is sent, at the hour's close; live markets send many a second.",
+    ),
+    is_watched=True,
+)
+"""No hour of the recording is missing in it: a monitor that hears nothing would wait out its window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +89,9 @@ def due_cycles(act: Act, traded: Traded) -> Iterator[tuple[Job, datetime]]:
     crypto = ((at, CRYPTO_CYCLE) for at in ticks(act.start, act.end, act.every)) if traded.pairs else ()
     stocks = ((at, STOCKS_CYCLE) for at in _weekdays(act)) if traded.stocks else ()
     options = ((at, OPTIONS_CYCLE) for at in _scheduled(OPTIONS_CYCLE, act)) if traded.underlyings else ()
-    for at, job in heapq.merge(crypto, stocks, options, key=lambda item: item[0]):
+    # Of two jobs at one moment the market is read before it is traded. Daily bars say nothing new within a day.
+    read = ((at, INTELLIGENCE) for at in ticks(act.start, act.end, DAY)) if traded.pairs or traded.stocks else ()
+    for at, job in heapq.merge(read, crypto, stocks, options, key=lambda item: item[0]):
         yield job, at
 
 

@@ -13,7 +13,7 @@ from google.auth.exceptions import GoogleAuthError
 from google.cloud import scheduler_v1
 
 from core.errors import CronfolioError
-from core.schedules import ATTEMPT_DEADLINE, DOUBLINGS, FIRST_RETRY, LONGEST_RETRY, RETRIES, Job
+from core.schedules import DOUBLINGS, FIRST_RETRY, LONGEST_RETRY, RETRIES, Job
 
 PREFIX = "cronfolio-"
 MARK = "Managed by Cronfolio: core/schedules.py declares it."
@@ -99,7 +99,7 @@ class Deployment:
                 http_method=scheduler_v1.HttpMethod.POST,
                 oidc_token=scheduler_v1.OidcToken(service_account_email=self.service_account, audience=url),
             ),
-            attempt_deadline=ATTEMPT_DEADLINE,
+            attempt_deadline=job.attempt_deadline,
             retry_config=scheduler_v1.RetryConfig(
                 retry_count=RETRIES,
                 min_backoff_duration=FIRST_RETRY,

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cli.acts import BARS, OPTIONS, Act, Traded, due_cycles
+from cli.acts import BARS, OPTIONS, WATCH, Act, Traded, due_cycles
 from cli.options import Moment, Spacing, cash_option
 from cli.processes import end_children_on_sigterm, functions, venue, venue_settings
 from cli.reconcile import proof, read_ledger
@@ -30,9 +30,13 @@ from cli.recordings.playable import (
     refuse_outside,
 )
 from cli.report import terminal, write_report
+from cli.report_market import market_section
 from cli.report_page import Surroundings, report_page
 from cli.scheduler import Delivery, Scheduler, VenueClock, virtual_deliveries
+from cli.sections import Section
 from cli.state import fresh_folder, run_folder, store_named, writable_folder
+from cli.watch_act import LISTENING, watched_deliveries
+from cli.watch_act_report import WATCHED, Side, watch_sections
 from cli.words import count, money, wide_console
 from core.control import MODE_PATH, set_mode
 from core.documents import parsed
@@ -45,6 +49,7 @@ from core.reporting.history import read_history
 from core.reporting.performance import performance
 from core.reporting.standing import mode_in_force
 from core.reporting.statistics import percentile
+from core.schedules import POSITION_MONITOR
 
 OPERATOR = "demo operator"
 ONE_TRADING_DAY = timedelta(days=1)
@@ -103,8 +108,9 @@ def demo(
 ) -> None:
     """Trade through recorded time at the local venue, report, and prove the books. Needs no keys.
 
-    Two accounts: crypto and stocks together through 2018-06-01 to 2019-12-31, then options on the chains of June and
-    July 2025. With --data only that recording is played. Starts the venue and the functions as processes of their own
+    Three accounts: crypto and stocks together through 2018-06-01 to 2019-12-31, options on the chains of June and July
+    2025, and two weeks of March 2018 in which the position monitor sells a coin by live quotes, beside the same weeks
+    without it. With --data only that recording is played. Starts the venue and the functions as processes of their own
     and delivers the cycles over HTTP, as Cloud Scheduler would. Your own settings are not used. Exit status 1 if our
     books and the venue's ledger differ by a cent.
     """
@@ -117,11 +123,13 @@ def demo(
     end_children_on_sigterm()
     folder = folder.resolve() if folder else run_folder("demo")
     played = [play(act, writable_folder(folder), console)]
+    alone: Played | None = None
     if data is None and start is None and end is None:
-        played.append(play(OPTIONS, writable_folder(folder / OPTIONS.name), console))
+        played += [play(each, writable_folder(folder / each.name), console) for each in (OPTIONS, WATCH)]
+        alone = play(replace(WATCH, is_watched=False), writable_folder(folder / WATCH.name / "alone"), console)
     accounts = [f"account {number} of {len(played)}: {one.act.told}" for number, one in enumerate(played, start=1)]
     concluded = [
-        conclude(one, console, account if len(played) > 1 else "")
+        conclude(one, console, account if len(played) > 1 else "", alone if one.act.is_watched else None)
         for one, account in zip(played, accounts, strict=True)
     ]
     if len(concluded) > 1:
@@ -132,7 +140,8 @@ def demo(
 
 @dataclass(frozen=True, slots=True)
 class Played:
-    """An act that has ended: its store, the venue's ledger and what the report says around the figures."""
+    """An act that has ended: its store, the venue's ledger, what the report says around the figures, and what the
+    position monitor answered."""
 
     act: Act
     store: Store
@@ -140,6 +149,7 @@ class Played:
     around: Surroundings
     ended_at: datetime
     folder: Path
+    watches: Sequence[Delivery]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +167,7 @@ def play(act: Act, folder: Path, console: Console) -> Played:
     if described is not None:
         refuse_outside(described, act.start, act.end)
     durations_ms: list[float] = []
+    watches: list[Delivery] = []
     total = 0
     try:
         with venue(data=recording, start=act.start, cash_usd=act.cash_usd, log_folder=folder) as exchange:
@@ -165,13 +176,18 @@ def play(act: Act, folder: Path, console: Console) -> Played:
             fresh_folder(folder)
             traded, lengths = recorded_assets(exchange.url)
             due = list(due_cycles(act, traded))
-            total = len(due)
-            env = venue_settings(exchange.url, folder, traded)
+            total = sum(job.opens_positions for job, _ in due)
+            env = venue_settings(exchange.url, folder, traded) | (LISTENING if act.is_watched else {})
             with functions(env, log_folder=folder) as served:
                 console.print(f"venue {exchange.url}, functions {served.url}")
                 store = store_named(env["CRONFOLIO_STATE"])
-                deliveries = virtual_deliveries(Scheduler(served.url), VenueClock(exchange.url), due)
-                for delivery in shown(operated(deliveries, store), total, console):
+                scheduler, clock = Scheduler(served.url), VenueClock(exchange.url)
+                delivered = (
+                    watched_deliveries(scheduler, Scheduler(served.url), clock, due)
+                    if act.is_watched
+                    else virtual_deliveries(scheduler, clock, due)
+                )
+                for delivery in shown(operated(cycles(delivered, watches), store), total, console):
                     durations_ms.append(delivery.duration_ms)
             ledger = read_ledger(exchange.url)
     except KeyboardInterrupt:
@@ -184,7 +200,7 @@ def play(act: Act, folder: Path, console: Console) -> Played:
         requests=ledger["requests"],
         request_to_answer_ms=(median(durations_ms), percentile(durations_ms, 0.95)),
     )
-    return Played(act, store, ledger, around, due[-1][1], folder)
+    return Played(act, store, ledger, around, due[-1][1], folder, watches)
 
 
 class Interrupted(click.ClickException):
@@ -196,6 +212,15 @@ class Interrupted(click.ClickException):
         older = (folder / "report.html").exists()
         kept = f"the report in {folder} is an earlier run's" if older else "nothing was reported"
         super().__init__(f"stopped after {done:,} of {total:,} cycles; {kept}")
+
+
+def cycles(deliveries: Iterator[Delivery], watches: list[Delivery]) -> Iterator[Delivery]:
+    """The deliveries of trading cycles; those of the position monitor are put aside into `watches`."""
+    for delivery in deliveries:
+        if delivery.job is POSITION_MONITOR:
+            watches.append(delivery)
+        elif delivery.job.opens_positions:
+            yield delivery
 
 
 def operated(deliveries: Iterator[Delivery], store: Store) -> Iterator[Delivery]:
@@ -248,22 +273,40 @@ def save_ledger(ledger: Mapping[str, Any], folder: Path) -> None:
     (folder / "orders.jsonl").write_text("".join(lines))
 
 
-def conclude(played: Played, console: Console, account: str) -> Concluded:
-    """Write and print the report, which ends with the proof of the books. `account`: its name among several."""
+def conclude(played: Played, console: Console, account: str, alone: Played | None) -> Concluded:
+    """Write and print the report, which ends with the proof of the books. `account`: its name among several; `alone`:
+    the same window without the position monitor, whose books must be proven, too."""
+    fee = Costs().taker_fee_frac
+    watch: tuple[Section, ...] = ()
+    agrees = True
     try:
         result = proof(played.store, played.ledger)
-        run = performance(
-            read_history(played.store), taker_fee_frac=Costs().taker_fee_frac, strategies=strategy_names()
-        )
+        history = read_history(played.store)
+        run = performance(history, taker_fee_frac=fee, strategies=strategy_names())
         mode = mode_in_force(played.store, played.ended_at)
+        if alone is not None:
+            unwatched = performance(read_history(alone.store), taker_fee_frac=fee, strategies=strategy_names())
+            other = Side(unwatched, proof(alone.store, alone.ledger))
+            watch = watch_sections(played.watches, history.trades, Side(run, result), other)
+            agrees = other.proof.agrees
+            save_ledger(alone.ledger, alone.folder)
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
-    page = report_page(run, replace(played.around, proof=result, mode=mode, account=account))
+    around = replace(
+        played.around,
+        proof=result,
+        mode=mode,
+        account=account,
+        market=market_section(history, taker_fee_frac=fee),
+        watch=watch,
+        watched=WATCHED if played.watches else "",
+    )
+    page = report_page(run, around)
     folder = played.folder
     save_ledger(played.ledger, folder)
     written = (*write_report(page, run, folder), folder / "orders.jsonl", folder / "ledger.json")
     console.print(terminal(page, written))
-    return Concluded(result.agrees, {module.name: module.trades for module in run.by_module})
+    return Concluded(result.agrees and agrees, {module.name: module.trades for module in run.by_module})
 
 
 def all_accounts(concluded: Sequence[Concluded]) -> str:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import click
 
 from cli.adopt import adopt
+from cli.alerts import alerts
+from cli.chaos import chaos
 from cli.control import halt, resume
 from cli.data import data
 from cli.demo import demo
+from cli.deploy import canary, deploy, rollback
+from cli.drift import drift
 from cli.emergency import emergency
 from cli.halt_drill import halt_drill
+from cli.intelligence import intelligence
+from cli.ml import ml
 from cli.reconcile import reconcile
 from cli.report import report
 from cli.run import run
@@ -29,6 +35,7 @@ for command in (
     run,
     status,
     report,
+    intelligence,
     reconcile,
     halt,
     resume,
@@ -36,8 +43,15 @@ for command in (
     emergency,
     adopt,
     stack,
+    chaos,
     data,
+    drift,
+    ml,
     schedules,
+    deploy,
+    canary,
+    rollback,
+    alerts,
 ):
     main.add_command(command)
 

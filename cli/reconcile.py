@@ -68,7 +68,12 @@ class Proof:
 
 
 def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
-    """Our stored books and trades beside the ledger of `GET /venue/ledger`, at the moment of both."""
+    """Our stored books and trades beside the ledger of `GET /venue/ledger`, at the moment of both.
+
+    The venue sells the oldest units first; in our books every unit of an entry that filled at several prices costs the
+    same. While a part of it is open the two split one sum differently into realised and open, so the venue's profit is
+    restated by the difference in what the open units cost.
+    """
     (stored,) = store.read(["books/current"])
     if stored is None:
         raise BadRequest("the store holds no books yet; run a cycle first")
@@ -77,7 +82,9 @@ def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
     fills = store.recent("trade_history_details", order_by="at", limit=MOST_DOCUMENTS)
     orders = store.recent("orders", order_by="created_at", limit=MOST_DOCUMENTS)
     known = {str(order.data["client_order_id"]) for order in orders if order.data["order_id"] is not None}
-    fees, realised = Decimal(ledger["fees_usd"]), Decimal(ledger["realised_pl_usd"])
+    open_cost = sum((trade.open_quantity * trade.unit_cost_usd for trade in books.open_trades), ZERO)
+    split = open_cost - sum((Decimal(item["cost_usd"]) for item in ledger["positions"]), ZERO)
+    fees, realised = Decimal(ledger["fees_usd"]), Decimal(ledger["realised_pl_usd"]) + split
     placed = {str(order["client_order_id"]) for order in ledger["orders"] if order["parent_id"] is None}
     lines = [
         Line("Cash", books.cash_usd, Decimal(ledger["cash_usd"]), CENT, "$"),

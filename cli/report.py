@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cli.charts import DARK, LIGHT, equity_chart
+from cli.report_market import market_section
 from cli.report_page import Page, Surroundings, report_page
 from cli.sections import Section
 from cli.state import existing_store, state_option, writable_folder
@@ -48,7 +49,8 @@ def report(state: str, out_folder: Path | None) -> None:
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
     run = performance(history, taker_fee_frac=Costs().taker_fee_frac, strategies=strategy_names())
-    page = report_page(run, Surroundings(source=f"from {state}", limits=(DEPOSITS,), mode=mode))
+    market = market_section(history, taker_fee_frac=Costs().taker_fee_frac)
+    page = report_page(run, Surroundings(source=f"from {state}", limits=(DEPOSITS,), mode=mode, market=market))
     wide_console().print(terminal(page))
     if out_folder is not None:
         for path in write_report(page, run, out_folder):

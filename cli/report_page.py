@@ -60,7 +60,8 @@ class Page:
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What is known about a run besides its figures: where prices came from, what it asked of the broker, the proof,
-    the mode in force when the report is made, and which account it is where there are several."""
+    the mode in force when the report is made, which account it is where there are several, what a market kept
+    out, what watching by quotes brought, and who judged stops between the cycles, if anyone."""
 
     source: str
     limits: tuple[str, ...] = ()
@@ -69,6 +70,9 @@ class Surroundings:
     proof: Proof | None = None
     mode: ModeState | None = None
     account: str = ""
+    market: Section | None = None
+    watch: tuple[Section, ...] = ()
+    watched: str = ""
 
 
 def report_page(run: Performance, around: Surroundings) -> Page:
@@ -78,7 +82,8 @@ def report_page(run: Performance, around: Surroundings) -> Page:
         closed_trades(run),
         open_trades_section(run),
         _beside_holding(run),
-        stops_section(run),
+        *around.watch,
+        stops_section(run, around.watched),
         alarms_section(run),
         results_by_module(run),
         results_by("strategy", run.by_strategy, run),
@@ -86,6 +91,7 @@ def report_page(run: Performance, around: Surroundings) -> Page:
         results_by("symbol", run.by_symbol, run),
         results_by_exit(run),
         _refusals(run),
+        *([] if around.market is None else [around.market]),
         _breakers(run),
         _latency(run, around),
         _requests(run, around.requests or {}),
@@ -96,7 +102,7 @@ def report_page(run: Performance, around: Surroundings) -> Page:
         notice=_notice(around.mode),
         tiles=_tiles(run),
         sections=tuple(section for section in sections if section.rows or section.notes),
-        limits=(*around.limits, *stop_limit(run), PAST_ONLY),
+        limits=(*around.limits, *(() if around.watched else stop_limit(run)), PAST_ONLY),
         proof=None if around.proof is None else _proof(around.proof),
         verdict="" if around.proof is None else around.proof.verdict,
     )

@@ -12,11 +12,13 @@ from core.risk.coverage import PATIENCE
 RESTING = "Whole shares have their stop at the broker, which sells when the price reaches it or opens beyond it."
 
 
-def stops_section(run: Performance) -> Section:
+def stops_section(run: Performance, watched: str = "") -> Section:
+    """`watched`: who judged stops between the cycles, where anyone did."""
     stops, title = run.stops, "Stops: planned against realised"
     trades = sum(module.trades for module in stops.by_module)
     basis = f"n = {count(trades, 'exit')} by stop, {_dates(run)}, from the entry price, before fees"
-    notes = (*_apart(stops), *_not_counted(stops), *map(_option_stop, stops.options), _watched(run))
+    told = f"{watched} {RESTING}" if watched else _watched(run)
+    notes = (*_apart(stops), *_not_counted(stops), *map(_option_stop, stops.options), told)
     if not stops.by_module:
         nothing = "No coin or share was sold at a stop that lay below its entry."
         return Section(title, basis, FACTS, (), (nothing, *notes))

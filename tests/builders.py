@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from core.indicators import features
+from core.model import intelligence as told
 from core.model.bars import Bars, FloatArray, empty_bars, from_rows
 from core.model.judgement import Mode, ModeState, Snapshot
 from core.model.limits import Costs, ExitRules, Limits, RiskLimits, SafetyLimits, Session, SignalRules
@@ -227,6 +228,24 @@ def marks(**changes: Any) -> EquityMarks:
 
 def mode_state(mode: Mode = Mode.ACTIVE, **changes: Any) -> ModeState:
     return replace(ModeState(mode, "as set up", "person:ann", datetime(2026, 3, 1, tzinfo=UTC)), **changes)
+
+
+def signal(kind: told.Purpose = told.Purpose.MARKET_REGIME, **changes: Any) -> told.Signal:
+    """An adviser's opinion of an hour ago that counts: a bearish market, a risky position of BTC, or BTC to buy."""
+    values = {told.Purpose.MARKET_REGIME: ("", "bearish"), told.Purpose.POSITION_RISK: (BTC, "high")}
+    symbol, value = values.get(kind, (BTC, "buy"))
+    plain = told.Signal(
+        kind=kind,
+        symbol=symbol,
+        value=value,
+        confidence=0.9,
+        reasoning="seen in the facts",
+        source="adviser",
+        at=AS_OF - timedelta(hours=1),
+        expires_at=AS_OF + timedelta(hours=11),
+        score=0.9 if kind is told.Purpose.POSITION_RISK else None,
+    )
+    return replace(plain, **changes)
 
 
 def limits(

@@ -44,6 +44,10 @@ def state(tmp_path: Path) -> Iterator[Path]:
     store.close()
 
 
+def position(**changes: str) -> dict[str, str]:
+    return {"symbol": ETH, "qty": "9.975", "cost_usd": "1000", **changes}
+
+
 def ledger(**changes: Any) -> dict[str, Any]:
     """The venue's ledger of the same account."""
     plain = {
@@ -51,7 +55,7 @@ def ledger(**changes: Any) -> dict[str, Any]:
         "cash_usd": "4094.506875",
         "fees_usd": "7.743125",
         "realised_pl_usd": "94.506875",
-        "positions": [{"symbol": ETH, "qty": "9.975"}],
+        "positions": [position()],
         "orders": [{"client_order_id": OPEN.trade_id, "parent_id": None, "status": "filled"}],
         "fills": [{"symbol": ETH}],
     }
@@ -77,8 +81,9 @@ def test_equal_books_are_equal_to_the_cent(state: Path) -> None:
         ("cash_usd", "4094.516875", "Cash"),
         ("fees_usd", "7.733125", "Fees, books"),
         ("realised_pl_usd", "94.516875", "Realised P&L, books"),
-        ("positions", [{"symbol": ETH, "qty": "9.975000001"}], ETH),
-        ("positions", [{"symbol": ETH, "qty": "9.975"}, {"symbol": BTC, "qty": "0.5"}], BTC),
+        ("positions", [position(qty="9.975000001")], ETH),
+        ("positions", [position(), {"symbol": BTC, "qty": "0.5", "cost_usd": "0"}], BTC),
+        ("positions", [position(cost_usd="1000.01")], "Realised P&L, books"),
         ("orders", [], "Orders placed"),
         (
             "orders",
@@ -93,6 +98,13 @@ def test_a_cent_a_coin_or_a_count_that_differs_fails(state: Path, field: str, va
 
     assert exit_code == 1
     assert shown.splitlines()[-1].startswith(f"equal to the cent: no ({line}")
+
+
+def test_a_cost_that_is_split_in_another_way_between_sold_and_held_is_no_difference(state: Path) -> None:
+    """The venue sold a unit that had cost a dollar less than the average, so what it holds costs a dollar more."""
+    theirs = ledger(realised_pl_usd="95.506875", positions=[position(cost_usd="1001")])
+
+    assert proof(SqliteStore(state), theirs).agrees
 
 
 def test_less_than_a_cent_is_rounding(state: Path) -> None:

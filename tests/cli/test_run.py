@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from cli.main import main
 from cli.processes import StackFailed
 from cli.run import follow_schedule, paper_settings, told
 from cli.scheduler import SCHEDULE_TIME_HEADER, Delivery, Scheduler
-from core.schedules import CRYPTO_CYCLE
+from core.schedules import CRYPTO_CYCLE, POSITION_MONITOR, Job
 from tests.cli.answering import answering
 
 KEYS = {"ALPACA_PAPER_API_KEY": "k", "ALPACA_PAPER_SECRET_KEY": "s"}
@@ -74,6 +75,12 @@ def test_a_cycle_that_did_nothing_says_why() -> None:
     assert "crypto_cycle-1" in told(Delivery(CRYPTO_CYCLE, datetime(2024, 1, 1, tzinfo=UTC), receipt, 20.0, 1))
 
 
+@pytest.fixture(autouse=True)
+def one_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The schedule of the crypto cycle alone."""
+    monkeypatch.setattr("cli.run.JOBS", (CRYPTO_CYCLE,))
+
+
 class Watch:
     """A clock that only moves while somebody waits, and that is interrupted at its end."""
 
@@ -119,3 +126,32 @@ def test_functions_that_ended_end_the_run() -> None:
     delivered, _ = followed(500, fault="functions ended with status 1")
 
     assert len(delivered) == 1
+
+
+class Listening(Scheduler):
+    """Its delivery lasts until the test ends it."""
+
+    def __init__(self) -> None:
+        super().__init__("http://127.0.0.1:1")
+        self.begun: list[datetime] = []
+        self.over = threading.Event()
+
+    def deliver(self, job: Job, scheduled_at: datetime) -> Delivery:
+        self.begun.append(scheduled_at)
+        self.over.wait(30)
+        return Delivery(job, scheduled_at, {"outcome": "done", "fired": [], "held": []}, 0.0, 1)
+
+
+def test_no_cycle_waits_for_a_monitor_that_listens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its next minutes are left out while it does."""
+    monkeypatch.setattr("cli.run.JOBS", (CRYPTO_CYCLE, POSITION_MONITOR))
+    watch = Watch(datetime(2024, 1, 1, 0, 2, 30, tzinfo=UTC), datetime(2024, 1, 1, 0, 11, tzinfo=UTC))
+    watcher, console = Listening(), Console(file=io.StringIO())
+    with answering() as functions:
+        scheduler = Scheduler(functions.url, wait=lambda seconds: None, retry_waits_s=())
+        with pytest.raises(KeyboardInterrupt):
+            follow_schedule(scheduler, lambda: None, console, now=watch.now, wait=watch.wait, watcher=watcher)
+    watcher.over.set()
+
+    assert functions.headers(SCHEDULE_TIME_HEADER) == ["2024-01-01T00:05:00Z", "2024-01-01T00:10:00Z"]
+    assert watcher.begun == [datetime(2024, 1, 1, 0, 3, tzinfo=UTC)]

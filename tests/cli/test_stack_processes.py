@@ -19,6 +19,9 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from cli.scheduler import VenueClock
+from cli.stack import Paced, RecordingOver
+from tests.cli.answering import answering
 
 ROOT = Path(__file__).parents[2]
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -147,8 +150,15 @@ def test_an_interrupted_demo_says_how_far_it_came_and_keeps_the_older_report(rec
     assert (tmp_path / "report.html").read_text() == "an earlier report"
 
 
-def test_a_stack_serves_until_it_is_told_to_end_and_takes_its_processes_along(recording: Path, tmp_path: Path) -> None:
-    arguments = ["stack", "--data", str(recording), "--start", START]
+@pytest.mark.parametrize(
+    ("mode", "shown_last"),
+    [(["--by-hand"], "Ctrl-C ends both"), (["--speed", "6000"], "2024-04-10 00:05:00 UTC  crypto_cycle  ACTIVE")],
+)
+def test_a_stack_serves_until_it_is_told_to_end_and_takes_its_processes_along(
+    mode: list[str], shown_last: str, recording: Path, tmp_path: Path
+) -> None:
+    """By hand it prints what to type; else its scheduler delivers in the venue's time."""
+    arguments = ["stack", "--data", str(recording), "--start", START, *mode]
     process = subprocess.Popen(
         [sys.executable, "-u", "-m", "cli.main", *arguments],
         cwd=tmp_path,
@@ -158,8 +168,12 @@ def test_a_stack_serves_until_it_is_told_to_end_and_takes_its_processes_along(re
     )
     try:
         assert process.stdout is not None
-        shown = "".join(line for line, _ in zip(process.stdout, range(4), strict=False))
-        ports = [int(port) for port in re.findall(r"http://127\.0\.0\.1:(\d+)", shown)]
+        shown = ""
+        while shown_last not in shown:
+            line = process.stdout.readline()
+            assert line, shown
+            shown += line
+        ports = [int(port) for port in re.findall(r"(?:venue|functions) +http://127\.0\.0\.1:(\d+)", shown)]
         served_before = [_is_served(port) for port in ports]
         process.send_signal(signal.SIGTERM)
         status = process.wait(TIMEOUT_S)
@@ -188,6 +202,32 @@ def test_a_port_that_is_in_use_is_refused(recording: Path, tmp_path: Path) -> No
 
     assert finished.returncode == 1
     assert "cannot be used for the venue" in finished.stderr
+
+
+def test_a_missing_emulator_is_told_with_the_way_to_get_it(
+    recording: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, value in {"PATH": "", "HOME": str(tmp_path), "FIRESTORE_EMULATOR_HOST": ""}.items():
+        monkeypatch.setenv(name, value)
+    arguments = ["stack", "--emulators", "--data", str(recording), "--start", START]
+
+    answered = CliRunner().invoke(main, arguments)
+
+    assert answered.exit_code == 1
+    assert "no Firestore emulator: get Java 17 or newer and" in answered.output
+
+
+def test_paced_time_stands_still_at_the_end_of_the_recording_and_while_nobody_waits() -> None:
+    with answering() as venue_:
+        paced = Paced(VenueClock(venue_.url), FIRST, FIRST + timedelta(seconds=90), 1_000_000, ())
+        paced.wait(60)
+        with pytest.raises(RecordingOver):
+            paced.wait(60)
+
+    told = [json.loads(body)["to"] for _, _, body in venue_.asked]
+    assert told[0] == (FIRST + timedelta(seconds=60)).isoformat()
+    assert told[-1] == (FIRST + timedelta(seconds=90)).isoformat()
 
 
 def _is_served(port: int) -> bool:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from cli.emulators import BUCKET
 from core.ports import Blobs, Store
 from core.state.cloud_storage import CloudStorageBlobs
 from core.state.folder import FolderBlobs
 from tests.contract.addresses import Address, FirestoreAddress, SqliteAddress
-from tests.emulators import BUCKET
 
 
 @pytest.fixture

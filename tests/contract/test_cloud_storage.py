@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from cli.processes import free_port
 from core.errors import Conflict, StoreUnavailable
 from core.state.cloud_storage import CloudStorageBlobs
-from tests.emulators import free_port
 
 SHORT_S = 0.4
 

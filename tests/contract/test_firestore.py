@@ -13,12 +13,12 @@ import grpc
 import pytest
 import requests
 
+from cli.processes import free_port
 from core.errors import BadFacts, Conflict, StoreUnavailable
 from core.ports import Absent, AtVersion, Write
 from core.state.firestore import FirestoreStore
 from tests.contract.addresses import FirestoreAddress
 from tests.contract.grpc_stand_in import refusing_server
-from tests.emulators import free_port
 
 SHORT_S = 0.4
 CALLS = {

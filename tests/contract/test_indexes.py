@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.emulators import ROOT
+from cli.processes import ROOT
 
 QUERIES = [
     ("cycles", "account_id", "started_at"),

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import requests
 
+from cli.processes import ROOT
 from core.ports import Write
 from tests.contract.addresses import FirestoreAddress
-from tests.emulators import ROOT
 
 COLLECTIONS = [
     "control",

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from cli.processes import ROOT
 from core.errors import BadFacts, StoreUnavailable
 from core.ports import Absent, AtVersion, Write
 from core.state.sqlite import SqliteStore
 from tests.contract.addresses import PATIENCE_S, race_stores
-from tests.emulators import ROOT
 
 
 def test_what_was_committed_is_there_for_the_next_process(tmp_path: Path) -> None:

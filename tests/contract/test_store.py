@@ -163,6 +163,20 @@ def test_recent_filters_by_every_equality(store: Any) -> None:
     assert [document.path for document in found] == ["cycles/yes"]
 
 
+def test_recent_before_a_moment_leaves_out_that_moment_and_all_after(store: Any) -> None:
+    times = {"late": NOON.replace(microsecond=2), "a": NOON.replace(microsecond=1), "b": NOON.replace(microsecond=1)}
+    times |= {"c": NOON, "d": NOON.replace(hour=11)}
+    store.commit([Write(f"cycles/{name}", {"at": at, "account_id": "A"}) for name, at in times.items()])
+    store.commit([Write("cycles/none", {"at": None})])
+
+    bound = NOON.replace(microsecond=1)
+    found = store.recent("cycles", order_by="at", limit=9, before=bound)
+    filtered = store.recent("cycles", order_by="at", limit=1, where=[("account_id", "A")], before=bound)
+
+    assert [document.path for document in found] == ["cycles/c", "cycles/d", "cycles/none"]
+    assert [document.path for document in filtered] == ["cycles/c"]
+
+
 def test_recent_orders_text_by_its_bytes_and_ties_by_the_greater_id(store: Any) -> None:
     weeks = {"a": "2026-W02", "b": "2026-W10", "c": "2026-W02", "d": "2026-w01", "e": "é"}
     store.commit([Write(f"reports/{name}", {"week": week}) for name, week in weeks.items()])

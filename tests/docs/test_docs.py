@@ -67,7 +67,9 @@ def test_every_variable_that_a_page_names_is_a_setting(page: Path) -> None:
 
 def test_the_pinned_requirements_are_the_locked_ones() -> None:
     pins = {
-        line for name in ("requirements.txt", "requirements-dev.txt") for line in (ROOT / name).read_text().splitlines()
+        line
+        for name in ("requirements.txt", "requirements-sources.txt", "requirements-dev.txt")
+        for line in (ROOT / name).read_text().splitlines()
     }
     locked = {line.split(" ;")[0].lower() for line in (ROOT / "requirements.lock").read_text().splitlines()}
 

@@ -19,14 +19,14 @@ from core.schedules import CRYPTO_CYCLE, JOBS, REGION, Job
 from tests.scheduler.service import Service
 
 ROOT = Path(__file__).parents[2]
-MONITOR = Job("position_monitor", "* * * * *", "UTC", "position_monitor", watches_positions=True)
-REPORT = Job("weekly_report", "0 8 * * 6", "America/New_York", "weekly_report")
-EVERYTHING = (*JOBS, MONITOR, REPORT)
+REPORT = Job("monthly_report", "0 8 1 * *", "America/New_York", "monthly_report")
+EVERYTHING = (*JOBS, REPORT)
+N_JOBS = len(EVERYTHING)
 
 
 @pytest.fixture
 def declared(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
-    """The command line speaks to this service and declares a monitor and a report besides."""
+    """The command line speaks to this service and declares a report besides."""
     monkeypatch.setattr(schedules, "open_scheduler", lambda *deployment: service.scheduler())
     monkeypatch.setattr(schedules, "JOBS", EVERYTHING)
     return service
@@ -45,7 +45,7 @@ def test_plan_shows_every_change_and_makes_none(declared: Service) -> None:
 
     assert result.exit_code == 0
     assert all(f"{job.name} " in result.output and job.cron in result.output for job in EVERYTHING)
-    assert "5 changes needed" in result.output
+    assert f"{N_JOBS} changes needed" in result.output
     assert declared.writes() == 0
 
 
@@ -53,7 +53,7 @@ def test_apply_asks_first_and_a_no_changes_nothing(declared: Service) -> None:
     result = command("apply", answer="n\n")
 
     assert result.exit_code == 1
-    assert "Make 5 changes?" in result.output
+    assert f"Make {N_JOBS} changes?" in result.output
     assert declared.writes() == 0
 
 
@@ -62,8 +62,8 @@ def test_apply_makes_the_changes_and_then_there_are_none(declared: Service) -> N
 
     assert "crypto_cycle: create done" in first.output
     assert second.exit_code == 0
-    assert "5 jobs as declared, 0 changes needed" in second.output
-    assert len(declared.jobs) == 5
+    assert f"{N_JOBS} jobs as declared, 0 changes needed" in second.output
+    assert len(declared.jobs) == N_JOBS
 
 
 def test_a_redeployment_keeps_paused_jobs_paused_and_says_so(
