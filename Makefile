@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SPECS := alpaca-mcp-server==2.4.0
+SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check chaos bench lock clean
+.PHONY: help install demo run test check chaos crash learning fuzz bench cost secrets audit deploy rollback alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -27,7 +28,7 @@ run: install  ## the same against Alpaca paper trading (needs ALPACA_PAPER_API_K
 	$(BIN)/cronfolio run
 
 test: install  ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: install  ## formatting, lint, types, floors
 	$(BIN)/ruff format --check .
@@ -35,11 +36,40 @@ check: install  ## formatting, lint, types, floors
 	$(BIN)/mypy core venue cli bench functions tests
 	$(BIN)/lint-imports --no-cache
 
-chaos: install  ## crash a cycle at every outside call, one after another, in every way (minutes)
-	$(BIN)/python -m pytest -m chaos
+chaos: install  ## 2,000 scheduled deliveries under random faults, then the proof; SEED=n chooses them (minutes)
+	$(BIN)/cronfolio chaos --seed $(SEED)
+
+crash: install  ## crash a cycle at every outside call, one after another, in every way (minutes)
+	$(BIN)/python -m pytest -m crash
+
+learning: install  ## train every family of models on noise and planted signals, over many seeds (minutes)
+	$(BIN)/python -m pytest -m learning
+
+fuzz: install  ## send thousands of generated requests to the ops routes (minutes)
+	$(BIN)/python -m pytest -m fuzz -s
 
 bench: install  ## measure and print the figures
 	$(BIN)/python -m bench
+
+cost: install  ## what a month of the schedules costs in Google Cloud, item by item
+	$(BIN)/python -m bench.cost
+
+secrets: install  ## look for secrets in the files of the repository
+	$(BIN)/python .ci/find_secrets.py
+
+audit:  ## ask for known vulnerabilities of the locked packages; status 3 where nobody answers
+	$(PYTHON) -m venv var/audit
+	var/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	$(PYTHON) .ci/audit.py var/audit/bin/pip-audit
+
+deploy: install  ## deploy to ENV, dry-run every function, give the traffic back if one fails
+	$(BIN)/cronfolio deploy "$(ENV)"
+
+rollback: install  ## give the traffic of ENV to the revisions before
+	$(BIN)/cronfolio rollback "$(ENV)"
+
+alerts: install  ## create or replace the alert policies and the dashboard of ENV; CHANNEL=id to notify
+	$(BIN)/cronfolio alerts "$(ENV)" --channel "$(CHANNEL)"
 
 lock: install  ## resolve requirements into requirements.lock again
 	$(BIN)/python -m pip install --quiet uv
