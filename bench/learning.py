@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -15,9 +16,16 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import onnxruntime
 
-from bench.figures import Figure, at_least
-from core.ml.models import SEED, Forest, random_forest
-from core.ml.samples import Samples
+from bench.figures import Figure, at_least, at_most
+from core.ml.models import FAMILIES, SEED, Forest, random_forest
+from core.ml.pointer import path_of, pointer_of
+from core.ml.registry import promote, train
+from core.ml.samples import FEATURES, STEPS, Samples
+from core.ml.serving import load, opinions
+from core.model.features import Features
+from core.state.folder import FolderBlobs
+from core.state.sqlite import SqliteStore
+from core.strategies.strategy import Strategy
 from tests.ml.planted import samples
 
 ROUNDS = 60
@@ -57,7 +65,31 @@ def measure() -> list[Figure]:
         figures.append(
             at_least(f"model of 200 trees, {rows} rows: times faster served", round(ratio, 1), least, detail=detail)
         )
-    return [*figures, _fresh_process(trained, content, known)]
+    return [*figures, _fresh_process(trained, content, known), _in_a_cycle()]
+
+
+def _in_a_cycle() -> Figure:
+    """What a promoted forest adds to a warm cycle: its pointer parsed and every idea of fifty symbols judged."""
+    forests = [family for family in FAMILIES if family.name == "random_forest"]
+    at, columns = datetime(2024, 3, 1, tzinfo=UTC), {name: np.zeros((MANY, STEPS)) for name in FEATURES[:-1]}
+    shown = Features(tuple(f"S{number}" for number in range(MANY)), columns)
+    always = Strategy("momentum", lambda features: np.full(features["trend_20"].shape, 0.9))
+    with TemporaryDirectory() as folder:
+        store, blobs = SqliteStore(Path(folder, "state.db")), FolderBlobs(Path(folder, "blobs"))
+        known = samples(900, seed=7, signal=1.5)
+        train(store, blobs, "stocks", known, forests, at=at, revision="bench", seed=SEED)
+        promote(store, "stocks", "random_forest", at=at, by="bench")
+        (stored,) = store.read([path_of("stocks")])
+        times = []
+        for _ in range(ROUNDS):
+            started_s = time.perf_counter()
+            pointer = pointer_of(stored)
+            assert pointer is not None
+            found = opinions(load(pointer, blobs), shown, [always], least_confidence=0.65)
+            times.append((time.perf_counter() - started_s) * 1000)
+        assert len(found) == MANY
+        store.close()
+    return at_most(f"ms that a model adds to a warm cycle of {MANY} ideas", round(median(times), 2), 5.0)
 
 
 def _in_turn(native: Callable[[], object], served: Callable[[], object]) -> tuple[list[float], list[float]]:

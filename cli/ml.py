@@ -22,8 +22,9 @@ from cli.tables import PlainTable
 from cli.words import count, wide_console
 from core.app import open_blobs
 from core.errors import CronfolioError
-from core.ml.evaluation import Evaluation
+from core.ml.gate import Evaluation
 from core.ml.models import FAMILIES, SEED
+from core.ml.optimiser import changes, revert
 from core.ml.pointer import path_of, pointer_of
 from core.ml.registry import Candidate, candidate_of, promote, rollback, train
 from core.ml.samples import Samples, of_trades
@@ -121,16 +122,19 @@ def evaluate(names: Sequence[str], state: str) -> None:
 @ml.command("promote")
 @click.argument("name", type=click.Choice(NAMES))
 @click.option("--family", help="Which of those that the gate lets through.  [default: the one that earned most]")
+@click.option("--over-champion", is_flag=True, help="Even if it did not beat the model in force on the same samples.")
 @state_option
-def promote_command(name: str, family: str | None, state: str) -> None:
-    """Put the candidate of NAME in force, if the gate lets it through."""
+def promote_command(name: str, family: str | None, over_champion: bool, state: str) -> None:
+    """Put the candidate of NAME in force, if the gate lets it through and it beats the model in force."""
     store = _store(state)
     candidate = _answered(lambda: candidate_of(store, name))
     best = candidate.best
     if family is None and best is None:
         raise click.ClickException(f"the gate lets no model of {name} through; `cronfolio ml evaluate {name}` says why")
     chosen = family or (best.family if best is not None else "")
-    pointer = _answered(lambda: promote(store, name, chosen, at=datetime.now(UTC), by=_person()))
+    pointer = _answered(
+        lambda: promote(store, name, chosen, at=datetime.now(UTC), by=_person(), over_champion=over_champion)
+    )
     click.echo(f"{pointer.family} of {name} is in force, trained on {pointer.samples:,} samples")
 
 
@@ -179,6 +183,35 @@ def explain(names: Sequence[str], state: str, folder: Path) -> None:
         click.echo(file)
 
 
+@ml.group()
+def parameters() -> None:
+    """Parameters that the nightly run set by what our own trades came to; each can only hold entries back."""
+
+
+@parameters.command("list")
+@state_option
+def list_command(state: str) -> None:
+    """Every change, the newest first: what it was, what it is, why, and until when."""
+    now, found = datetime.now(UTC), _answered(lambda: changes(_store(state)))
+    for change in found:
+        over = "lapsed" if change.until <= now else f"in force until {change.until:%Y-%m-%d %H:%M} UTC"
+        if change.reverted_at is not None:
+            over = f"reverted by {change.reverted_by} at {change.reverted_at:%Y-%m-%d %H:%M} UTC"
+        before = "as configured" if change.before is None else f"{change.before:g}"
+        click.echo(f"{change.change_id}: {before} -> {change.after:g}, {over}; {change.why}")
+    if not found:
+        click.echo("no parameter was ever changed; all are as configured")
+
+
+@parameters.command("revert")
+@click.argument("change_id")
+@state_option
+def revert_command(change_id: str, state: str) -> None:
+    """Take the change CHANGE_ID back; from the next cycle on the parameter is as configured."""
+    change = _answered(lambda: revert(_store(state), change_id, at=datetime.now(UTC), by=_person()))
+    click.echo(f"{change.name} of {change.module} is as configured again")
+
+
 def _show(candidate: Candidate, console: Console) -> None:
     first, last = candidate.data_from, candidate.data_to
     console.print(
@@ -195,6 +228,13 @@ def _show(candidate: Candidate, console: Console) -> None:
     for each in candidate.evaluations:
         if each.refused:
             console.print(Text(f"{each.family} is refused: {'; '.join(each.refused)}"))
+        elif each.duel is not None:
+            console.print(
+                Text(
+                    f"{each.family} {'beats' if each.duel.is_won else 'does not beat'} the model in force: "
+                    f"{each.duel.words}"
+                )
+            )
     console.print(_conclusion(candidate), "")
 
 

@@ -8,7 +8,7 @@ from cli.charts import DOTS_PER_INCH, Paper
 from cli.report_page import PAST_ONLY, Page, Tile
 from cli.sections import Section
 from cli.words import count
-from core.ml.evaluation import MIN_FOLDS, MOST_P_VALUE, Evaluation
+from core.ml.gate import MIN_FOLDS, MOST_P_VALUE, Evaluation
 from core.ml.registry import Candidate
 
 MOST_FEATURES = 8
@@ -53,6 +53,7 @@ def card(candidate: Candidate) -> Page:
             "The symbols are those that were recorded, and all of them still exist: nothing delisted is among them.",
             f"p is the share of shuffles that do as well, at most {MOST_P_VALUE} is asked. Several families were "
             "tried, which the deflated Sharpe ratio and the probability of overfitting take into account.",
+            "Regimes are probabilities of three kinds of market, told apart in each fold's training samples alone.",
             PAST_ONLY,
         ),
         proof=None,
@@ -99,7 +100,18 @@ def _families(candidate: Candidate) -> Section:
     return Section(
         "Out of sample",
         f"n = {candidate.evaluations[0].n:,} tested trades; always flat earns 0.00 %.",
-        ("model", "AUC", "p", "Brier", "base rate's", "kept", "return of kept", "95 % interval", "of all"),
+        (
+            "model",
+            "AUC",
+            "p",
+            "Brier",
+            "base rate's",
+            "kept",
+            "return of kept",
+            "95 % interval",
+            "it expected",
+            "of all",
+        ),
         tuple(
             (
                 each.family.replace("_", " "),
@@ -110,6 +122,7 @@ def _families(candidate: Candidate) -> Section:
                 f"{each.n_kept:,}",
                 _signed(each.return_kept),
                 "none" if each.interval_kept is None else " to ".join(map(_signed, each.interval_kept)),
+                _signed(each.return_expected),
                 _signed(each.return_all),
             )
             for each in candidate.evaluations

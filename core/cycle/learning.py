@@ -1,4 +1,5 @@
-"""The nightly learning run: samples from history and own trades, train, promote what earns it, demote what drifts.
+"""The nightly learning run: samples from history and own trades, train, promote what earns it, demote what drifts, and
+set parameters by what our own trades came to.
 
 It sends no order and takes no lease. Without a promoted model every decision is as it would be without this run.
 """
@@ -15,18 +16,20 @@ import structlog
 from core.cycle.world import CycleRequest, World
 from core.data.bars import completed, completed_sessions
 from core.documents import document, parsed, plain
-from core.errors import BadFacts, BrokerRefused, Conflict
+from core.errors import BadFacts, BadRequest, BrokerRefused, Conflict
 from core.indicators import features
 from core.ml.drift import drift_of
 from core.ml.models import FAMILIES, SEED, Family
-from core.ml.pointer import ModelPointer, path_of, pointer_of
-from core.ml.registry import Candidate, promote, rollback, train
+from core.ml.optimiser import applied, proposal
+from core.ml.parameters import learned
+from core.ml.pointer import path_of
+from core.ml.registry import Candidate, champion_of, promote, rollback, train
 from core.ml.samples import Samples, bootstrap, merged, of_trades, without_those_of
 from core.model.bars import Bars, FloatArray
 from core.model.limits import Costs, ExitRules
 from core.model.market import AssetClass, Quote, Timeframe
 from core.model.trades import Trade
-from core.modules import CLASSES
+from core.modules import CLASSES, module_named
 from core.ports import Absent, Document, Write
 from core.schedules import LEARN
 from core.strategies import GENERAL
@@ -39,6 +42,7 @@ LEARNERS: tuple[Family, ...] = tuple(family for family in FAMILIES if not family
 """What a function trains; networks are trained by hand, as PyTorch is not deployed."""
 LEARNED = ("crypto", "stocks")
 MOST_TRADES = 5_000
+DAY_HOURS = 24.0
 BY = "learn"
 
 
@@ -87,7 +91,8 @@ def _learned(
     world: World, name: str, trades: Sequence[Trade], families: Sequence[Family], as_of: datetime
 ) -> dict[str, Any]:
     own = [trade for trade in trades if trade.asset_class is CLASSES[name]]
-    told: dict[str, Any] = {"module": name, "demoted": ""}
+    told: dict[str, Any] = {"module": name, "demoted": "", "kept_champion": ""}
+    told |= _parameters(world, name, own, as_of)
     try:
         told["demoted"] = _demoted(world, name, own, as_of)
         samples = _samples(world, name, own, as_of)
@@ -101,7 +106,7 @@ def _learned(
             revision=world.settings.k_revision,
             seed=SEED,
         )
-        promoted = _promoted(world, candidate, as_of)
+        promoted, told["kept_champion"] = _promoted(world, candidate, as_of)
     except (BadFacts, BrokerRefused) as reason:
         return {**told, "status": "nothing_learned", "reason": str(reason), "promoted": ""}
     figures = [
@@ -113,21 +118,37 @@ def _learned(
     return {**told, "status": status, "samples": len(samples), "families": figures, "promoted": promoted, "reason": ""}
 
 
-def _promoted(world: World, candidate: Candidate, as_of: datetime) -> str:
-    """The family that was put in force; empty where the gate is shut or the champion is at least as good."""
+def _parameters(world: World, name: str, own: Sequence[Trade], as_of: datetime) -> dict[str, str]:
+    """The parameter that was changed, and why, or why none was."""
+    length = module_named(name).universe(world.settings).timeframe.length
+    bar_hours = length.total_seconds() / 3600
+    try:
+        (stored,) = world.store.read([path_of(name)])
+        samples, _ = of_trades(own, bar_hours=bar_hours)
+        change = proposal(name, samples, learned(stored, as_of), bar_hours=bar_hours, at=as_of, seed=SEED, by=BY)
+        if isinstance(change, str):
+            return {"parameter": "", "parameter_reason": change}
+        applied(world.store, change)
+    except BadFacts as error:
+        return {"parameter": "", "parameter_reason": str(error)}
+    return {"parameter": f"{change.name} {change.after:g}", "parameter_reason": change.why}
+
+
+def _promoted(world: World, candidate: Candidate, as_of: datetime) -> tuple[str, str]:
+    """The family that was put in force, empty where the gate is shut, and why the champion stays where it does."""
     best = candidate.best
     if best is None:
-        return ""
-    champion = _champion(world, candidate.name)
-    if champion is not None and champion.skill >= 1 - best.brier / best.base_brier:
-        return ""
-    promote(world.store, candidate.name, best.family, at=as_of, by=BY)
-    return best.family
+        return "", ""
+    try:
+        promote(world.store, candidate.name, best.family, at=as_of, by=BY)
+    except BadRequest as reason:
+        return "", str(reason)
+    return best.family, ""
 
 
 def _demoted(world: World, name: str, trades: Sequence[Trade], as_of: datetime) -> str:
     """Why the model in force was taken out of it, empty where it was not."""
-    champion = _champion(world, name)
+    champion = champion_of(world.store, name)
     if champion is None:
         return ""
     reason = drift_of([trade for trade in trades if trade.opened_at >= champion.in_force_since])
@@ -135,16 +156,6 @@ def _demoted(world: World, name: str, trades: Sequence[Trade], as_of: datetime) 
         rollback(world.store, name, at=as_of, by=BY)
         log.warning("model_demoted", model=name, family=champion.family, reason=reason)
     return reason
-
-
-def _champion(world: World, name: str) -> ModelPointer | None:
-    """The model in force; none where a cycle would refuse it as well."""
-    (stored,) = world.store.read([path_of(name)])
-    try:
-        return pointer_of(stored)
-    except BadFacts as error:
-        log.warning("model_refused", model=path_of(name), error=str(error))
-        return None
 
 
 def _samples(world: World, name: str, trades: Sequence[Trade], as_of: datetime) -> Samples:
@@ -162,7 +173,7 @@ def _samples(world: World, name: str, trades: Sequence[Trade], as_of: datetime) 
         costs=costs,
         signals=world.settings.limits.signals,
     )
-    own, _ = of_trades(trades)
+    own, _ = of_trades(trades, bar_hours=DAY_HOURS)
     return merged([without_those_of(learned, own), own], learned.source) if len(own) else learned
 
 

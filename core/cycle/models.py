@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
 
 from core.cycle.world import World
 from core.errors import BadFacts, StoreUnavailable
+from core.ml.parameters import learned
 from core.model.features import Features
 from core.model.judgement import ModelOpinion
 from core.model.market import Timeframe
@@ -35,6 +37,17 @@ def model_in_force(world: World, stored: Document | None, timeframe: Timeframe) 
     except (BadFacts, StoreUnavailable) as error:
         log.warning("model_refused", model=stored.path, error=str(error))
         return None
+
+
+def learned_values(stored: Document | None, as_of: datetime) -> dict[str, float]:
+    """The learned values of parameters that are in force now; none where they cannot be read."""
+    if stored is None or not stored.data.get("parameters"):
+        return {}
+    try:
+        return learned(stored, as_of)
+    except BadFacts as error:
+        log.warning("parameters_refused", document=stored.path, error=str(error))
+        return {}
 
 
 def model_opinions(

@@ -86,7 +86,58 @@ def novelty(x: FloatArray) -> Novelty:
     return Novelty(mean, np.asarray(precision, dtype=np.float64), float(np.quantile(distance, FAMILIAR_FRAC)))
 
 
-def keeps(probability: FloatArray, win: float, loss: float) -> BoolArray:
-    """Whether the expected net return of each trade is above zero. `win`, `loss`: mean net returns of the training."""
-    worth: BoolArray = probability * win + (1 - probability) * loss > 0
-    return worth
+MOST_ANCHORS = 5
+ANCHOR_SAMPLES = 40
+"""Unseen samples for each anchor of a worth, at least."""
+PRIOR_SAMPLES = 50.0
+"""By which an anchor's own mean return is shrunk towards the mean of winners and losers that its probability tells."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """The expected net return of a trade by its probability: a line through anchors, never falling.
+
+    `said`: mean probability of each anchor's samples, which the model had not seen, rising; `returns`: their mean net
+    return, shrunk; `n`: how many. Beyond the anchors the line goes on with `slope`, mean win less mean loss.
+    """
+
+    said: tuple[float, ...]
+    returns: tuple[float, ...]
+    n: tuple[int, ...]
+    slope: float
+
+    def __call__(self, probability: FloatArray) -> FloatArray:
+        """(n,) expected net returns, a fraction of what is paid."""
+        beyond = (probability - np.clip(probability, self.said[0], self.said[-1])) * self.slope
+        expected: FloatArray = np.interp(probability, self.said, self.returns) + beyond
+        return expected
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all figures are there and in order."""
+        figures = np.array([*self.said, *self.returns, self.slope])
+        is_matched = 0 < len(self.said) == len(self.returns) == len(self.n)
+        return is_matched and bool(np.isfinite(figures).all() and (np.diff(self.said) > 0).all())
+
+
+def worth(probability: FloatArray, net_return: FloatArray, win: float, loss: float) -> Worth:
+    """From samples that the model has not seen, the mean return of each part of its answers, from low to high.
+
+    Each is shrunk towards p * win + (1 - p) * loss, as parts are small, and then made never to fall (isotonic
+    regression, Barlow et al. 1972). `win`, `loss`: mean net returns of the training's winners and losers.
+    """
+    from sklearn.isotonic import isotonic_regression
+
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, max(1, _n_anchors(probability)) + 1)[1:-1]))
+    part = np.searchsorted(edges, probability)
+    n = np.array([np.count_nonzero(part == each) for each in np.unique(part)])
+    said = np.array([probability[part == each].mean() for each in np.unique(part)])
+    seen = np.array([net_return[part == each].mean() for each in np.unique(part)])
+    believed = said * win + (1 - said) * loss
+    shrunk = (n * seen + PRIOR_SAMPLES * believed) / (n + PRIOR_SAMPLES)
+    rising = isotonic_regression(shrunk, sample_weight=n)
+    return Worth(tuple(said.tolist()), tuple(rising.tolist()), tuple(n.tolist()), win - loss)
+
+
+def _n_anchors(probability: FloatArray) -> int:
+    return min(MOST_ANCHORS, len(probability) // ANCHOR_SAMPLES)

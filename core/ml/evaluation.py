@@ -1,16 +1,17 @@
-"""Walk-forward evaluation of model families, and the gate: better than the base rate and than always flat, or shut."""
+"""Walk-forward evaluation of model families, on trades that none of them had seen, and against the champion."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 import numpy as np
 
 from core.errors import BadFacts
-from core.ml.calibration import Calibration, Novelty, calibrated, keeps, novelty
+from core.ml.calibration import Calibration, Novelty, Worth, calibrated, novelty, worth
+from core.ml.gate import MIN_FOLDS, Duel, Evaluation, FoldResult, Reliability, with_verdict
 from core.ml.models import ENSEMBLE, Family, Trained
+from core.ml.regimes import Regimes, regimes
 from core.ml.samples import BoolArray, IntArray, Samples
 from core.ml.validation import (
     Fold,
@@ -25,7 +26,6 @@ from core.ml.validation import (
 )
 from core.model.bars import FloatArray
 
-MIN_FOLDS = 5
 MIN_SAMPLES = 200
 MIN_TRAINING = 50
 """Of the first fold, which trains on least."""
@@ -35,89 +35,48 @@ EMBARGO = np.timedelta64(1, "D")
 BLOCK_DAYS = 30
 """Trades of one month overlap and end alike; chance is judged by months, not by trades."""
 DRAWS = 1000
-MOST_P_VALUE = 0.01
-MIN_DEFLATED_SHARPE = 0.95
-MOST_OVERFITTING = 0.5
 
 Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fitted:
-    """A model ready to speak. `win`, `loss`: the mean net return of the training's winners and losers."""
+    """A model ready to speak, and all that it needs beside it."""
 
     family: str
     takes_sequences: bool
     model: Trained
+    regimes: Regimes
     calibration: Calibration
+    worth: Worth
     novelty: Novelty
-    win: float
-    loss: float
 
     def probability(self, samples: Samples) -> FloatArray:
         """(n,) of a profitable trade, calibrated."""
-        return self.calibration(self.model.raw(samples))
+        return self.calibration(self.model.raw(self.regimes.shown(samples)))
 
 
-@dataclass(frozen=True, slots=True)
-class FoldResult:
-    """One test block. Returns are means of net returns a trade: of all, and of those that the model would have kept."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Rival:
+    """The champion: `outcomes_to`, when the last trade that it learned from had ended; `says`, its probabilities and
+    which of the samples it keeps. `BadFacts` where it cannot judge these samples."""
 
-    begins: datetime
-    ends: datetime
-    n_train: int
-    n_test: int
-    n_kept: int
-    auc: float
-    brier: float
-    base_brier: float
-    return_all: float
-    return_kept: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """Of a tenth of the answers: the mean probability that was said, and the share that came true."""
-
-    said: float
-    came_true: float
-    n: int
-
-
-@dataclass(frozen=True, slots=True)
-class Evaluation:
-    """All test blocks together. `refused`: why the gate stays shut, empty when it opens."""
-
-    family: str
-    folds: tuple[FoldResult, ...]
-    n: int
-    base_rate: float
-    auc: float
-    p_value: float
-    brier: float
-    base_brier: float
-    n_kept: int
-    return_all: float
-    return_kept: float | None
-    interval_kept: tuple[float, float] | None
-    deflated_sharpe: float | None
-    overfitting: float | None
-    reliability: tuple[Reliability, ...]
-    refused: tuple[str, ...]
-
-    @property
-    def is_promoted(self) -> bool:
-        return not self.refused
+    outcomes_to: np.datetime64
+    says: Callable[[Samples], tuple[FloatArray, BoolArray]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Answers:
-    """What one family said of all tested samples: probability, whether it would keep the trade, and of which it would
-    say nothing, being unlike those of the training, whatever the family."""
+    """What one family said of all tested samples: probability, expected net return, and of which it would say nothing,
+    being unlike those of the training, whatever the family."""
 
     probability: FloatArray
-    keeps: BoolArray
+    expected: FloatArray
     is_novel: BoolArray
+
+    @property
+    def keeps(self) -> BoolArray:
+        return (self.expected > 0) | self.is_novel
 
 
 def fit(family: Family, samples: Samples, seed: int) -> Fitted:
@@ -134,16 +93,19 @@ def fit(family: Family, samples: Samples, seed: int) -> Fitted:
             f"{len(older)} samples had ended before calibration begins, {int(older.is_profitable.sum())} of them "
             "profitable: too few to learn from"
         )
-    model = family.train(older, seed)
-    won = samples.is_profitable
+    markets = regimes(older, seed)
+    model = family.train(markets.shown(older), seed)
+    raw = model.raw(markets.shown(newer))
+    calibration, won = calibrated(raw, newer.is_profitable), samples.is_profitable
+    means = float(samples.net_return[won].mean()), float(samples.net_return[~won].mean())
     return Fitted(
         family.name,
         family.takes_sequences,
         model,
-        calibrated(model.raw(newer), newer.is_profitable),
+        markets,
+        calibration,
+        worth(calibration(raw), newer.net_return, *means),
         novelty(samples.x),
-        float(samples.net_return[won].mean()),
-        float(samples.net_return[~won].mean()),
     )
 
 
@@ -153,6 +115,7 @@ def evaluate(
     *,
     seed: int,
     n_folds: int = MIN_FOLDS,
+    rival: Rival | None = None,
     told: Progress = lambda _: None,
 ) -> tuple[Evaluation, ...]:
     """Every family and their ensemble over the same folds; `BadFacts` where the samples cannot be learned from."""
@@ -171,28 +134,28 @@ def evaluate(
     answers = {family.name: _answers(family, samples, folds, seed, told) for family in families}
     if len(families) > 1:
         probability = np.mean([each.probability for each in answers.values()], axis=0)
-        means = [_means(samples, fold) for fold in folds]
-        kept = np.concatenate(
-            [keeps(probability[_place(fold, folds)], *pair) for fold, pair in zip(folds, means, strict=True)]
-        )
-        is_novel = answers[families[0].name].is_novel
-        answers[ENSEMBLE] = _Answers(probability, kept | is_novel, is_novel)
+        expected = np.mean([each.expected for each in answers.values()], axis=0)
+        answers[ENSEMBLE] = _Answers(probability, expected, answers[families[0].name].is_novel)
     tested = samples.rows(np.concatenate([fold.test for fold in folds]))
     blocks = _blocks(tested)
     periods = np.column_stack(
         [_by_block(np.where(each.keeps, tested.net_return, 0.0), blocks) for each in answers.values()]
     )
-    overfitting = overfitting_probability(periods)
+    all_taken = _by_block(tested.net_return, blocks)
+    overfitting = overfitting_probability(periods, np.column_stack([np.zeros(len(periods)), all_taken]))
     deviation = periods.std(axis=0, ddof=1)
     sharpes = np.where(deviation > 0, periods.mean(axis=0) / np.where(deviation > 0, deviation, 1.0), 0.0)
     return tuple(
-        _judged(name, each, samples, tested, folds, blocks, periods[:, column], sharpes, overfitting, seed)
+        replace(
+            _judged(name, each, samples, tested, folds, blocks, periods[:, column], sharpes, overfitting, seed),
+            duel=None if rival is None else _duel(each, tested, rival),
+        )
         for column, (name, each) in enumerate(answers.items())
     )
 
 
 def _answers(family: Family, samples: Samples, folds: Sequence[Fold], seed: int, told: Progress) -> _Answers:
-    probabilities, kept, novel = [], [], []
+    probabilities, expected, novel = [], [], []
     for number, fold in enumerate(folds, start=1):
         told(f"{family.name}: fold {number} of {len(folds)}")
         fitted = fit(family, samples.rows(fold.train), seed)
@@ -200,13 +163,24 @@ def _answers(family: Family, samples: Samples, folds: Sequence[Fold], seed: int,
         probability = fitted.probability(test)
         probabilities.append(probability)
         novel.append(fitted.novelty.is_novel(test.x))
-        kept.append(keeps(probability, fitted.win, fitted.loss) | novel[-1])
-    return _Answers(np.concatenate(probabilities), np.concatenate(kept), np.concatenate(novel))
+        expected.append(fitted.worth(probability))
+    return _Answers(np.concatenate(probabilities), np.concatenate(expected), np.concatenate(novel))
 
 
-def _means(samples: Samples, fold: Fold) -> tuple[float, float]:
-    returns = samples.net_return[fold.train]
-    return float(returns[returns > 0].mean()), float(returns[returns <= 0].mean())
+def _duel(answers: _Answers, tested: Samples, rival: Rival) -> Duel:
+    """Both on the tested samples that were opened after all that the champion had learned from was over."""
+    places = np.flatnonzero(tested.opened_at > rival.outcomes_to)
+    if not len(places):
+        return Duel(0, 0.0, 0.0, 0.0, 0.0)
+    both = tested.rows(places)
+    probability, is_kept = rival.says(both)
+    return Duel(
+        len(places),
+        brier(both.is_profitable, answers.probability[places]),
+        brier(both.is_profitable, probability),
+        float(np.where(answers.keeps[places], both.net_return, 0.0).mean()),
+        float(np.where(is_kept, both.net_return, 0.0).mean()),
+    )
 
 
 def _place(fold: Fold, folds: Sequence[Fold]) -> slice:
@@ -239,7 +213,7 @@ def _judged(
     won, returns, probability = tested.is_profitable, tested.net_return, answers.probability
     naive = np.concatenate([np.full(len(fold.test), samples.is_profitable[fold.train].mean()) for fold in folds])
     results = tuple(_fold(fold, folds, samples, answers, naive) for fold in folds)
-    kept = returns[answers.keeps]
+    kept, familiar = returns[answers.keeps], answers.keeps & ~answers.is_novel
     evaluation = Evaluation(
         family=name,
         folds=results,
@@ -255,10 +229,11 @@ def _judged(
         interval_kept=mean_interval(kept, blocks[answers.keeps], draws=DRAWS, seed=seed) if len(kept) else None,
         deflated_sharpe=deflated_sharpe(period_returns, sharpes),
         overfitting=overfitting,
+        return_expected=float(answers.expected[familiar].mean()) if familiar.any() else None,
         reliability=_reliability(won, probability),
         refused=(),
     )
-    return _with_verdict(evaluation)
+    return with_verdict(evaluation)
 
 
 def _fold(fold: Fold, folds: Sequence[Fold], samples: Samples, answers: _Answers, naive: FloatArray) -> FoldResult:
@@ -284,37 +259,3 @@ def _reliability(won: BoolArray, probability: FloatArray) -> tuple[Reliability, 
     order = np.argsort(probability, kind="stable")
     parts = [part for part in np.array_split(order, 10) if len(part)]
     return tuple(Reliability(float(probability[part].mean()), float(won[part].mean()), len(part)) for part in parts)
-
-
-def _with_verdict(found: Evaluation) -> Evaluation:
-    """Every condition that fails is named with its figure."""
-    better = sum(fold.brier < fold.base_brier for fold in found.folds)
-    low = None if found.interval_kept is None else found.interval_kept[0]
-    checks = (
-        (len(found.folds) >= MIN_FOLDS, f"{len(found.folds)} folds, {MIN_FOLDS} are needed"),
-        (
-            found.brier < found.base_brier,
-            f"Brier {found.brier:.4f} does not beat the base rate's {found.base_brier:.4f}",
-        ),
-        (better > len(found.folds) / 2, f"better than the base rate in {better} of {len(found.folds)} folds only"),
-        (found.p_value <= MOST_P_VALUE, f"chance reaches this AUC with p = {found.p_value:.3f}"),
-        (
-            low is not None and low > 0,
-            "it keeps no trade"
-            if low is None
-            else f"kept trades may earn {low:+.2%}: not surely better than always flat",
-        ),
-        (
-            found.return_kept is not None and found.return_kept > found.return_all,
-            f"kept trades earn no more than all of them ({found.return_all:+.2%})",
-        ),
-        (
-            found.deflated_sharpe is not None and found.deflated_sharpe >= MIN_DEFLATED_SHARPE,
-            f"deflated Sharpe {found.deflated_sharpe or 0:.2f}, {MIN_DEFLATED_SHARPE} is needed",
-        ),
-        (
-            found.overfitting is None or found.overfitting <= MOST_OVERFITTING,
-            f"probability of overfitting {found.overfitting or 0:.0%}, at most {MOST_OVERFITTING:.0%}",
-        ),
-    )
-    return replace(found, refused=tuple(reason for passes, reason in checks if not passes))

@@ -8,20 +8,31 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
+
+import structlog
 
 from core.documents import document, parsed
 from core.errors import BadFacts, BadRequest
-from core.ml.evaluation import Evaluation, Fitted, Progress, evaluate, fit
+from core.ml.evaluation import Fitted, Progress, Rival, evaluate, fit
+from core.ml.gate import Evaluation
 from core.ml.models import ENSEMBLE, Family
-from core.ml.pointer import Artefact, ModelPointer, path_of
+from core.ml.pointer import Artefact, ModelPointer, path_of, pointer_of
+from core.ml.regimes import REGIMES, Regimes
 from core.ml.samples import STEPS, Samples
+from core.ml.serving import load
+from core.model.bars import as_datetime64
 from core.ports import Absent, AtVersion, Blobs, Document, Store, Write
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What a training came to: every family's evaluation, and the artefacts fitted on all of the samples."""
+    """What a training came to: every family's evaluation, and the artefacts fitted on all of the samples.
+
+    `champion`: the model in force that they were held against, empty where there was none.
+    """
 
     name: str
     trained_at: datetime
@@ -29,14 +40,15 @@ class Candidate:
     samples: int
     data_from: datetime
     data_to: datetime
+    outcomes_to: datetime
     features: tuple[str, ...]
     artefacts: tuple[Artefact, ...]
     importances: tuple[Importance, ...]
     mean: tuple[float, ...]
     precision: tuple[float, ...]
     largest: float
-    win: float
-    loss: float
+    regimes: Regimes
+    champion: str
     evaluations: tuple[Evaluation, ...]
 
     def evaluation(self, family: str) -> Evaluation:
@@ -76,10 +88,12 @@ def train(
 ) -> Candidate:
     """Evaluate every family walk-forward, fit each on all samples, and store what came of it as the candidate.
 
-    The same samples and seed give the same candidate, so a training may be repeated after it was cut short. `BadFacts`
-    where nothing can be learned from the samples.
+    The model in force, if a cycle would ask it, is held against every family on what neither has learned from. The same
+    samples and seed give the same candidate, so a training may be repeated after it was cut short. `BadFacts` where
+    nothing can be learned from the samples.
     """
-    evaluations = evaluate(samples, families, seed=seed, told=told)
+    champion = champion_of(store, name)
+    evaluations = evaluate(samples, families, seed=seed, rival=_rival(champion, blobs, samples), told=told)
     fitted = []
     for family in families:
         told(f"{family.name}: on all {len(samples)} samples")
@@ -92,14 +106,15 @@ def train(
         samples=len(samples),
         data_from=samples.moment(0),
         data_to=samples.moment(-1),
+        outcomes_to=samples.closed_at.max().astype("datetime64[us]").item().replace(tzinfo=UTC),
         features=samples.names,
         artefacts=tuple(_stored(blobs, each) for each in fitted),
         importances=tuple(weight for each in fitted for weight in _importances(each, samples.names)),
         mean=tuple(familiar.mean.tolist()),
         precision=tuple(familiar.precision.ravel().tolist()),
         largest=familiar.largest,
-        win=fitted[0].win,
-        loss=fitted[0].loss,
+        regimes=fitted[0].regimes,
+        champion="" if champion is None else champion.history_path,
         evaluations=evaluations,
     )
     store.commit([Write(_candidate_path(name), document(candidate, account_id="all"))])
@@ -114,10 +129,13 @@ def candidate_of(store: Store, name: str) -> Candidate:
     return parsed(Candidate, stored)
 
 
-def promote(store: Store, name: str, family: str, *, at: datetime, by: str) -> ModelPointer:
+def promote(
+    store: Store, name: str, family: str, *, at: datetime, by: str, over_champion: bool = False
+) -> ModelPointer:
     """Put the candidate's model of this family in force; what was in force before is kept for a rollback.
 
-    `BadRequest` where the gate refused it. Promoting what is in force already changes nothing.
+    `BadRequest` where the gate refused it, or it did not beat the model in force, unless a person wants it all the
+    same (`over_champion`). Promoting what is in force already changes nothing.
     """
     candidate = candidate_of(store, name)
     found = candidate.evaluation(family)
@@ -125,9 +143,12 @@ def promote(store: Store, name: str, family: str, *, at: datetime, by: str) -> M
         raise BadRequest(f"{family} of {name} is not promoted: {'; '.join(found.refused)}")
     artefacts = tuple(each for each in candidate.artefacts if family in (each.family, ENSEMBLE))
     (stored,) = store.read([path_of(name)])
-    before = None if stored is None else parsed(ModelPointer, stored)
+    before = _stored_pointer(stored)
     if before is not None and before.artefacts == artefacts:
         return before
+    champion = champion_of(store, name)
+    if champion is not None and not over_champion:
+        _must_beat(candidate, found, champion)
     pointer = ModelPointer(
         name=name,
         family=family,
@@ -137,16 +158,16 @@ def promote(store: Store, name: str, family: str, *, at: datetime, by: str) -> M
         mean=candidate.mean,
         precision=candidate.precision,
         largest=candidate.largest,
-        win=candidate.win,
-        loss=candidate.loss,
+        regimes=candidate.regimes,
         metrics=_metrics(found),
         samples=candidate.samples,
         data_from=candidate.data_from,
         data_to=candidate.data_to,
+        outcomes_to=candidate.outcomes_to,
         revision=candidate.revision,
         promoted_at=at,
         by=by,
-        previous="" if before is None or not before.artefacts else before.history_path,
+        previous="" if before is None else before.history_path,
     )
     _put_in_force(store, pointer, stored, with_history=True)
     return pointer
@@ -155,8 +176,8 @@ def promote(store: Store, name: str, family: str, *, at: datetime, by: str) -> M
 def rollback(store: Store, name: str, *, at: datetime, by: str) -> ModelPointer:
     """Put the model before in force again, or none where there was none; `BadRequest` where none is in force."""
     (stored,) = store.read([path_of(name)])
-    current = None if stored is None else parsed(ModelPointer, stored)
-    if current is None or not current.artefacts:
+    current = _stored_pointer(stored)
+    if current is None:
         raise BadRequest(f"no model of {name} is in force, so there is nothing to roll back")
     if not current.previous:
         before = replace(current, artefacts=(), promoted_at=at, by=by)
@@ -167,6 +188,44 @@ def rollback(store: Store, name: str, *, at: datetime, by: str) -> ModelPointer:
         before = replace(parsed(ModelPointer, earlier), restored_at=at)
     _put_in_force(store, before, stored, with_history=False)
     return before
+
+
+def champion_of(store: Store, name: str) -> ModelPointer | None:
+    """The model in force; none where a cycle would refuse it as well."""
+    (stored,) = store.read([path_of(name)])
+    try:
+        return pointer_of(stored)
+    except BadFacts as error:
+        log.warning("model_refused", model=path_of(name), error=str(error))
+        return None
+
+
+def _rival(champion: ModelPointer | None, blobs: Blobs, samples: Samples) -> Rival | None:
+    """The champion as it judges samples; none where it cannot be loaded, or needs bars that these samples lack."""
+    if champion is None or (samples.sequences is None and any(each.takes_sequences for each in champion.artefacts)):
+        return None
+    try:
+        served = load(champion, blobs)
+    except BadFacts as error:
+        log.warning("model_refused", model=champion.name, error=str(error))
+        return None
+    return Rival(as_datetime64(champion.outcomes_to), served.judges)
+
+
+def _must_beat(candidate: Candidate, found: Evaluation, champion: ModelPointer) -> None:
+    """`BadRequest` unless this family was held against this very champion, and did better."""
+    of = f"{found.family} of {candidate.name} does not replace {champion.family}, which is in force"
+    if candidate.champion != champion.history_path:
+        raise BadRequest(f"{of}: it was trained before that came into force; train anew to compare the two")
+    if found.duel is None:
+        raise BadRequest(f"{of}: that cannot judge these samples, so the two cannot be compared")
+    if not found.duel.is_won:
+        raise BadRequest(f"{of}: {found.duel.words}")
+
+
+def _stored_pointer(stored: Document | None) -> ModelPointer | None:
+    """What the document points to, whether a cycle would ask it or not; None where it points to no model."""
+    return parsed(ModelPointer, stored) if stored is not None and stored.data.get("artefacts") else None
 
 
 def _candidate_path(name: str) -> str:
@@ -182,6 +241,7 @@ def _stored(blobs: Blobs, fitted: Fitted) -> Artefact:
         hashlib.sha256(content).hexdigest(),
         calibration.slope,
         calibration.intercept,
+        fitted.worth,
     )
     blobs.put(artefact.blob, content)
     return artefact
@@ -191,7 +251,8 @@ def _importances(fitted: Fitted, names: Sequence[str]) -> tuple[Importance, ...]
     weights = fitted.model.importance()
     if weights is None:
         return ()
-    return tuple(Importance(fitted.family, name, float(weight)) for name, weight in zip(names, weights, strict=True))
+    seen = zip((*names, *REGIMES), weights, strict=True)
+    return tuple(Importance(fitted.family, name, float(weight)) for name, weight in seen)
 
 
 def _metrics(found: Evaluation) -> dict[str, float]:
@@ -204,6 +265,7 @@ def _metrics(found: Evaluation) -> dict[str, float]:
         "base_rate": found.base_rate,
         "return_all": found.return_all,
         "return_kept": found.return_kept,
+        "return_expected": found.return_expected,
         "tested": float(found.n),
         "kept": float(found.n_kept),
     }
@@ -211,8 +273,10 @@ def _metrics(found: Evaluation) -> dict[str, float]:
 
 
 def _put_in_force(store: Store, pointer: ModelPointer, stored: Document | None, *, with_history: bool) -> None:
+    """The learned parameters beside it stay as they are."""
     body = document(pointer, account_id="all")
-    writes = [Write(path_of(pointer.name), body, Absent() if stored is None else AtVersion(stored.version))]
+    learned = {} if stored is None else {"parameters": stored.data.get("parameters", {})}
+    writes = [Write(path_of(pointer.name), body | learned, Absent() if stored is None else AtVersion(stored.version))]
     if with_history:
         writes.append(Write(pointer.history_path, body, Absent()))
     store.commit(writes)

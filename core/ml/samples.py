@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from core.errors import BadFacts
 from core.model.bars import Bars, FloatArray, TimeArray, as_datetime64
-from core.model.features import SCORE, Features
+from core.model.features import BAR_HOURS, SCORE, Features
 from core.model.limits import Costs, ExitRules, SignalRules
 from core.model.trades import Trade
 from core.strategies.strategy import Strategy
@@ -176,10 +176,11 @@ def _ends(
     return price, last, names.tolist()
 
 
-def of_trades(trades: Iterable[Trade]) -> tuple[Samples, tuple[str, ...]]:
+def of_trades(trades: Iterable[Trade], *, bar_hours: float | None = None) -> tuple[Samples, tuple[str, ...]]:
     """One sample a closed trade that stored its features at the entry, and why any other closed trade is none.
 
-    The features are those of the entry's own record, never computed anew; profit is realised, net of fees.
+    The features are those of the entry's own record, never computed anew; profit is realised, net of fees. `bar_hours`:
+    only trades that were decided on bars of this length, as those of hours are nothing like those of days.
     """
     kept: list[tuple[Trade, list[float]]] = []
     refused = []
@@ -189,6 +190,10 @@ def of_trades(trades: Iterable[Trade]) -> tuple[Samples, tuple[str, ...]]:
             continue
         if missing or trade.cost_usd <= 0:
             refused.append(f"{trade.trade_id}: {', '.join(missing) or 'its cost'} is not known")
+            continue
+        if bar_hours is not None and trade.features.get(BAR_HOURS) != bar_hours:
+            known = trade.features.get(BAR_HOURS, "unknown many")
+            refused.append(f"{trade.trade_id}: it was decided on bars of {known} hours, not of {bar_hours:g}")
             continue
         kept.append((trade, [float(trade.features[name]) for name in FEATURES]))
     x = np.array([values for _, values in kept], dtype=np.float64).reshape(len(kept), len(FEATURES))

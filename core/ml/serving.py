@@ -12,9 +12,9 @@ from typing import Any, cast
 import numpy as np
 
 from core.errors import BadFacts
-from core.ml.calibration import keeps
 from core.ml.pointer import Artefact, ModelPointer, calibration_of, novelty_of
-from core.ml.samples import FEATURES, STEPS
+from core.ml.regimes import REGIMES
+from core.ml.samples import FEATURES, STEPS, BoolArray, Samples
 from core.model.bars import FloatArray
 from core.model.features import Features
 from core.model.judgement import ModelOpinion
@@ -32,11 +32,15 @@ class Served:
     pointer: ModelPointer
     sessions: tuple[Any, ...]
 
-    def probability(self, x: FloatArray, sequences: FloatArray) -> FloatArray:
-        """(n,) the mean of the calibrated members for (n, k) and (n, STEPS, k); `BadFacts` where one gives none."""
-        answers = []
+    def says(self, x: FloatArray, sequences: FloatArray | None) -> tuple[FloatArray, FloatArray]:
+        """(n,) probabilities and (n,) expected net returns, each the mean of the members', for (n, k) and
+        (n, STEPS, k); `BadFacts` where a member gives none, or needs the sequences and there are none."""
+        regimes, answers, returns = self.pointer.regimes, [], []
         for artefact, session in zip(self.pointer.artefacts, self.sessions, strict=True):
-            given = sequences if artefact.takes_sequences else x
+            known = sequences if artefact.takes_sequences else x
+            if known is None:
+                raise BadFacts(f"{artefact.family} needs the bars before each entry, and these samples lack them")
+            given = regimes.joined(known)
             with _told_as_bad_facts(artefact):
                 out = session.run(None, {"x": given.astype(np.float32)})[-1]
             answer = np.asarray(out)
@@ -44,8 +48,15 @@ class Served:
             if raw.shape != (len(x),) or raw.dtype.kind != "f":
                 raise BadFacts(f"{artefact.blob} answers no probability; roll back or promote anew")
             answers.append(calibration_of(artefact)(raw.astype(np.float64)))
-        mean: FloatArray = np.mean(answers, axis=0)
-        return mean
+            returns.append(artefact.worth(answers[-1]))
+        probability: FloatArray = np.mean(answers, axis=0)
+        expected: FloatArray = np.mean(returns, axis=0)
+        return probability, expected
+
+    def judges(self, samples: Samples) -> tuple[FloatArray, BoolArray]:
+        """(n,) probabilities, and which of the samples it would keep; it objects to nothing that is strange to it."""
+        probability, expected = self.says(samples.x, samples.sequences)
+        return probability, (expected > 0) | novelty_of(self.pointer).is_novel(samples.x)
 
 
 def load(pointer: ModelPointer, blobs: Blobs) -> Served:
@@ -68,7 +79,8 @@ def _session(artefact: Artefact, blobs: Any) -> Any:
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     with _told_as_bad_facts(artefact):
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    expected = ("x", [STEPS, len(FEATURES)] if artefact.takes_sequences else [len(FEATURES)])
+    width = len(FEATURES) + len(REGIMES)
+    expected = ("x", [STEPS, width] if artefact.takes_sequences else [width])
     if [(each.name, each.shape[1:]) for each in session.get_inputs()] != [expected]:
         raise BadFacts(f"{artefact.blob} takes other inputs than {expected}; roll back or promote anew")
     return session
@@ -108,13 +120,13 @@ def opinions(
     sequences = np.stack(shown)
     is_known = np.isfinite(sequences).all(axis=(1, 2)) & (sequences.shape[1] == STEPS)
     x = sequences[:, -1]
-    probability = np.full(len(asked), np.nan)
+    probability, expected = np.full((2, len(asked)), np.nan)
     if is_known.any():
-        probability[is_known] = served.probability(x[is_known], sequences[is_known])
+        probability[is_known], expected[is_known] = served.says(x[is_known], sequences[is_known])
     abstains = ~np.isfinite(probability) | novelty_of(served.pointer).is_novel(x)
-    worth = keeps(probability, served.pointer.win, served.pointer.loss)
     found: dict[str, dict[str, ModelOpinion]] = {}
-    for (symbol, name), each, silent, good in zip(asked, probability, abstains, worth, strict=True):
-        answer = ModelOpinion(served.pointer.name, None if silent else float(each), bool(silent or good))
+    for (symbol, name), each, earns, silent in zip(asked, probability, expected, abstains, strict=True):
+        said = (None, None) if silent else (float(each), float(earns))
+        answer = ModelOpinion(served.pointer.name, said[0], bool(silent or earns > 0), said[1])
         found.setdefault(symbol, {})[name] = answer
     return found

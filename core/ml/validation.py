@@ -102,15 +102,17 @@ def permutation_p_value(is_positive: BoolArray, score: FloatArray, blocks: IntAr
     return (1 + as_good) / (1 + draws)
 
 
-def mean_interval(values: FloatArray, blocks: IntArray, *, draws: int, seed: int) -> tuple[float, float]:
-    """A 95 % interval of the mean, by drawing whole blocks again: trades of one time are not independent."""
+def mean_interval(
+    values: FloatArray, blocks: IntArray, *, draws: int, seed: int, covers_frac: float = 0.95
+) -> tuple[float, float]:
+    """An interval of the mean, by drawing whole blocks again: trades of one time are not independent."""
     chance = np.random.default_rng(seed)
     names = np.unique(blocks)
     sums = np.array([values[blocks == each].sum() for each in names])
     counts = np.array([np.count_nonzero(blocks == each) for each in names])
     drawn = chance.integers(0, len(names), size=(draws, len(names)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    low, high = np.percentile(means, [2.5, 97.5])
+    low, high = np.quantile(means, [(1 - covers_frac) / 2, (1 + covers_frac) / 2])
     return float(low), float(high)
 
 
@@ -136,14 +138,17 @@ def deflated_sharpe(returns: FloatArray, trial_sharpes: FloatArray) -> float | N
     return NORMAL.cdf((sharpe - expected) * sqrt(n - 1) / width)
 
 
-def overfitting_probability(returns: FloatArray, n_parts: int = 8) -> float | None:
-    """How often the best of the trials in one half of the time is below the median in the other half.
+def overfitting_probability(returns: FloatArray, benchmarks: FloatArray, n_parts: int = 8) -> float | None:
+    """How often the best of the trials in one half of the time is no better than the median in the other half.
 
-    `returns`: (n_periods, n_trials), in order of time; None for fewer than two trials. Combinatorially symmetric
-    cross-validation over all halves. The median itself is not below it: trials that do the same overfit nothing.
+    `returns`: (n_periods, n_trials), in order of time; `benchmarks`: (n_periods, m) of what needs no model, which the
+    best is ranked among and is never chosen from: so trials that are equally good overfit nothing, and trials that are
+    equally worthless do. Combinatorially symmetric cross-validation over all halves; as in the paper a logit of zero,
+    the median itself, counts as overfitting. Equals share their mean rank. None for too few periods, or one rank only.
     """
-    n_periods, n_trials = returns.shape
-    if n_trials < 2 or n_periods < n_parts:
+    n_periods = len(returns)
+    every = np.concatenate([returns, benchmarks], axis=1)
+    if every.shape[1] < 2 or n_periods < n_parts:
         return None
     parts = np.array_split(np.arange(n_periods), n_parts)
     below = []
@@ -151,8 +156,9 @@ def overfitting_probability(returns: FloatArray, n_parts: int = 8) -> float | No
         inside = np.concatenate([parts[each] for each in chosen])
         outside = np.setdiff1d(np.arange(n_periods), inside)
         best = int(np.argmax(_sharpes(returns[inside])))
-        after = _sharpes(returns[outside])
-        below.append(after[best] < np.median(after))
+        after = _sharpes(every[outside])
+        rank = (after < after[best]).sum() + ((after == after[best]).sum() + 1) / 2
+        below.append(rank / (every.shape[1] + 1) <= 0.5)
     return float(np.mean(below))
 
 

@@ -17,13 +17,15 @@ from core.app import Instance
 from core.cycle.learning import run_learning
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest, World
-from core.documents import parsed
+from core.documents import parsed, plain
 from core.ml.models import FAMILIES
 from core.ml.pointer import path_of, pointer_of
 from core.ml.registry import candidate_of, rollback
 from core.ml.samples import FEATURES
+from core.model.edges import strategy_key
 from core.model.features import PROBABILITY
-from core.model.trades import Trade
+from core.model.market import AssetClass
+from core.model.trades import Edge, Trade
 from core.ports import Write
 from core.settings import load
 from core.state.sqlite import SqliteStore
@@ -192,3 +194,36 @@ def test_a_model_that_must_be_refused_leaves_the_decision_as_it_is_without_one(l
     for file in (lesson.corrupt.folder / "blobs" / "models").iterdir():
         file.write_bytes(b"not a model")
     assert _cycle(lesson.corrupt, lesson.objected_at, dry_run=True) == lesson.before
+
+
+def test_what_trades_came_to_is_in_the_books_of_the_next_instance_and_changes_its_decision(lesson: Lesson) -> None:
+    """W-32: each trade that is closed for good counts once, for its strategy and its hour; here for twenty losses."""
+    books = lesson.stand.books()
+    by_strategy = {name: edge for name, edge in books.edges.items() if not name.endswith("h")}
+    assert sum(edge.n for edge in by_strategy.values()) == books.record.closed_trades > 0
+    assert sum(edge.n for name, edge in books.edges.items() if name.endswith("h")) == books.record.closed_trades
+
+    wanted, objection = next(each for each in _refusals(lesson.after) if each[1]["rule"] == "model")
+    losing = _copied(lesson.corrupt, lesson.stand.folder / "losing")
+    store = SqliteStore(losing.folder / "state.db")
+    rollback(store, "crypto", at=lesson.objected_at, by="test")
+    (stored,) = store.read(["books/current"])
+    assert stored is not None
+    losses = Edge(20, 20.0, -1.0, 0.05, lesson.objected_at, lesson.objected_at)
+    strategy = objection["strategy"]
+    key = strategy_key(AssetClass.CRYPTO, strategy)
+    store.commit([Write(stored.path, {**stored.data, "edges": plain({key: losses})})])
+    store.close()
+
+    after = _cycle(losing, lesson.objected_at, dry_run=True)
+
+    refusal = next(told for symbol, told in _refusals(after) if symbol == wanted)
+    assert wanted in _bought(lesson.before)
+    assert (refusal["rule"], refusal["strategy"]) == ("realised_edge", strategy)
+    assert refusal["reason"].startswith(f"20 trades of {strategy} leave -3.33% a trade")
+
+
+def test_a_night_with_few_trades_changes_no_parameter_and_says_so(lesson: Lesson) -> None:
+    crypto, stocks = lesson.learned["modules"]
+    assert (crypto["parameter"], stocks["parameter"]) == ("", "")
+    assert crypto["parameter_reason"].endswith("closed trades with what was known at their entry, 200 are needed")

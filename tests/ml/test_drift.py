@@ -63,7 +63,8 @@ def test_a_model_that_a_rollback_restored_is_judged_by_its_own_trades_alone(tmp_
     for seed, days in ((7, 0), (8, 30)):
         known = samples(900, seed=seed, signal=1.5)
         train(store, blobs, "stocks", known, FAMILIES[1:2], at=AT, revision="r1", seed=0)
-        promote(store, "stocks", "gradient_boosting", at=AT + timedelta(days=days), by="ann")
+        at = AT + timedelta(days=days)
+        promote(store, "stocks", "gradient_boosting", at=at, by="ann", over_champion=True)
     bad = [replace(_trade(won=False, said=0.6), opened_at=AT + timedelta(days=40)) for _ in range(40)]
     worse = [replace(each, opened_at=AT + timedelta(days=61)) for each in bad]
     world = cast(World, SimpleNamespace(store=store))

@@ -12,7 +12,7 @@ import pytest
 from core.errors import BadFacts
 from core.ml.samples import FEATURES, STEPS, TRADED, Samples, bootstrap, merged, of_trades
 from core.model.bars import Bars, from_rows
-from core.model.features import Features
+from core.model.features import BAR_HOURS, Features
 from core.model.limits import Costs, ExitRules, SignalRules
 from core.model.market import AssetClass, Timeframe
 from core.model.trades import BookedFill, Trade
@@ -168,6 +168,20 @@ def test_open_trades_and_trades_without_features_are_no_samples() -> None:
     learned, refused = of_trades([_trade(exits=()), _trade(features=known)])
     assert len(learned) == 0
     assert refused == ("t: volatility is not known",)
+
+
+def test_trades_decided_on_other_bars_are_no_samples_of_days() -> None:
+    """W-29: four hours are not a day, and a trade that does not say how long its bars were is not either."""
+    known = dict.fromkeys(FEATURES, 0.5)
+    by_hours = _trade(trade_id="hours", features={**known, BAR_HOURS: 4.0})
+    by_days = _trade(trade_id="days", features={**known, BAR_HOURS: 24.0})
+    learned, refused = of_trades([by_hours, by_days, _trade(trade_id="silent")], bar_hours=24)
+    assert len(learned) == 1
+    assert refused == (
+        "hours: it was decided on bars of 4.0 hours, not of 24",
+        "silent: it was decided on bars of unknown many hours, not of 24",
+    )
+    assert len(of_trades([by_hours, by_days])[0]) == 2
 
 
 def test_samples_of_different_features_are_not_put_together() -> None:

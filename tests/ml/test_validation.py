@@ -73,15 +73,38 @@ def test_the_deflated_sharpe_ratio_of_the_papers_example() -> None:
     assert deflated_sharpe(np.ones(5), trials) is None
 
 
+NOTHING = np.zeros((240, 0))
+
+
 def test_overfitting_is_likely_among_worthless_trials_and_unlikely_with_one_that_works() -> None:
     chance = np.random.default_rng(4)
     worthless = chance.normal(size=(240, 20))
-    assert np.mean([overfitting_probability(chance.normal(size=(240, 20))) for _ in range(20)]) > 0.4
+    drawn = [overfitting_probability(chance.normal(size=(240, 20)), NOTHING) for _ in range(20)]
+    assert np.mean([each for each in drawn if each is not None]) > 0.4
     skilled = worthless.copy()
     skilled[:, 7] += 0.5
-    assert overfitting_probability(skilled) == 0.0
-    assert overfitting_probability(worthless[:, :1]) is None
-    assert overfitting_probability(worthless[:, [3, 3, 3]]) == 0.0, "of equals none is below the median"
+    assert overfitting_probability(skilled, NOTHING) == 0.0
+    assert overfitting_probability(worthless[:, :1], NOTHING) is None
+    assert overfitting_probability(worthless[:7], NOTHING[:7]) is None
+
+
+def test_the_median_itself_counts_as_overfitting_as_in_the_paper() -> None:
+    """Bailey et al. 2016: a logit of zero and below. Of three trials the second is the median: w = 2 / (3 + 1)."""
+    chance = np.random.default_rng(5)
+    worthless = chance.normal(size=(240, 3))
+    assert overfitting_probability(worthless[:, [0, 0, 0]], NOTHING) == 1.0
+    drawn = [overfitting_probability(chance.normal(size=(240, 3)), NOTHING) for _ in range(40)]
+    assert np.mean([each for each in drawn if each is not None]) == pytest.approx(2 / 3, abs=0.12)
+
+
+def test_families_that_are_equally_good_overfit_nothing_beside_what_needs_no_model() -> None:
+    """Three that do the same share rank 4 of 5 above always flat and all trades: w = 4 / 6. Worthless, they do not."""
+    chance = np.random.default_rng(6)
+    every = chance.normal(size=(240, 1)) - 0.05
+    good = np.repeat(every * 0.5 + 0.5, 3, axis=1)
+    benchmarks = np.column_stack([np.zeros(240), every])
+    assert overfitting_probability(good, benchmarks) == 0.0
+    assert overfitting_probability(np.repeat(every, 3, axis=1), benchmarks) > 0.5  # type: ignore[operator]
 
 
 def test_samples_that_cannot_be_learned_from_are_named() -> None:
