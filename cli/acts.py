@@ -49,13 +49,15 @@ OPTIONS = Act(
     told="options, and stocks beside them",
     data="option-chains,aapl-intraday",
     start=datetime(2025, 6, 16, tzinfo=UTC),
-    end=datetime(2025, 7, 10, tzinfo=UTC),
+    end=datetime(2025, 7, 22, tzinfo=UTC),
     cash_usd=Decimal(500_000),
     limits=(
         "Of the eight underlyings whose options are traded, the chains hold four on the first day and seven on the "
         "seven days after it; IWM is in none.",
         "Recorded daily closes end on 2025-06-20 (SPY: 2025-06-25) and only AAPL has bars after that, so what options "
         "take for a trend rests on closes that are up to nineteen days old.",
+        "The chains end on 2025-07-09. What was held then could not be sold by any rule for want of quotes, and what "
+        "ended on 2025-07-18 was settled by the last recorded price of its underlying, nine days old.",
     ),
 )
 """Half a million dollars, since a hundred shares or a written put must fit into the limit of one symbol."""

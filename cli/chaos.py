@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import time as wall
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
@@ -13,7 +13,7 @@ from decimal import Decimal
 from itertools import cycle
 from pathlib import Path
 from random import Random
-from typing import TextIO
+from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 import click
@@ -23,10 +23,11 @@ from rich.text import Text
 from cli.acts import BARS, OPTIONS, Traded
 from cli.chaos_checks import Verdict, Watchman, halts_verdict, orders_verdict
 from cli.chaos_faults import Answer, Storm, drawn, instances
+from cli.chaos_store import breakable
 from cli.demo import reset_after_one_day, save_ledger
 from cli.options import Moment
 from cli.processes import end_children_on_sigterm, venue, venue_settings
-from cli.reconcile import proof, read_ledger
+from cli.reconcile import ENDS, VENUES_OWN, placed_orders, proof, read_ledger
 from cli.recordings.playable import played_range, recorded_assets, recorded_data
 from cli.scheduler import VenueClock, local_session, next_run
 from cli.state import fresh_folder, run_folder, store_named, writable_folder
@@ -46,7 +47,7 @@ AFTERMATH = timedelta(hours=1)
 """A process that died last of all still holds the account's lease when the calm begins."""
 CALM_DAYS = 4
 """Undisturbed days at the end, so that what filled late is booked before the books are compared."""
-HALTS, RESUMES, RESUMES_FLAT = 0.03, 0.01, 0.2
+HALTS, RESUMES, RESUMES_FLAT = 0.02, 0.05, 0.2
 """The chance before each run that a person halts entries while something is held, resumes while something still is, and
 resumes once nothing is: so positions are sold under a halt."""
 MIDNIGHT, MORNING = time(0, 0, tzinfo=UTC), time(9, 45, tzinfo=ZoneInfo(NEW_YORK))
@@ -54,12 +55,15 @@ QUOTED = tuple(
     time(hour, minute, tzinfo=ZoneInfo(NEW_YORK)) for hour, minute in ((13, 47), (14, 2), (15, 17), (15, 32))
 )
 """When a day of coins is over, when stocks may be bought, and when the recorded option chains were young."""
+TOLD_WEEK: tuple[tuple[time, ...], ...] = (*[(MORNING, *QUOTED)] * 5, (), ())
+THROUGH_EXPIRIES = (*TOLD_WEEK * 3, *[(MORNING, *QUOTED)] * 3, *[(MORNING,)] * 90)
+"""Chains are recorded until Wednesday of the fourth week; what is bought until then ends in the weeks after it."""
 BOTH = ((MIDNIGHT, MORNING), (MORNING,))
 """A stock's order of the morning fills at the next open. At midnight the monitor would cancel it, so there is one every
 other day."""
 KEYS = {"APCA-API-KEY-ID": OPERATOR, "APCA-API-SECRET-KEY": OPERATOR}
-LIVELY = {"MIN_CONFIDENCE": "0.5", "EXIT_CONFIDENCE": "0.5"}
-"""Settings under which more is bought and sold: there is more to go wrong."""
+LIVELY = datetime(2019, 5, 1, tzinfo=UTC)
+"""In the months after it more is bought and sold than in any others of the recording: there is more to go wrong."""
 WINDOW = timedelta(minutes=4)
 """As long as an entry lives: recorded days fill orders at the next bar, so nobody may cancel them in between."""
 
@@ -69,7 +73,7 @@ class Play:
     """A recording, the first day, and the times of day from which the schedule is delivered for four minutes.
 
     `windows`: of one day after another, again and again. In between nothing is delivered and prices move on, so that a
-    short run meets many days' worth of decisions.
+    short run meets many days' worth of decisions. `part`: of all deliveries.
     """
 
     name: str
@@ -77,12 +81,12 @@ class Play:
     start: datetime
     cash_usd: Decimal
     windows: tuple[tuple[time, ...], ...]
-    part: float
+    part: float = 1.0
 
 
 PLAYS = (
-    Play("bars", BARS.data, BARS.start, BARS.cash_usd, BOTH, 0.8),
-    Play("options", OPTIONS.data, OPTIONS.start, OPTIONS.cash_usd, ((MORNING, *QUOTED),), 0.2),
+    Play("bars", BARS.data, LIVELY, BARS.cash_usd, BOTH, 0.65),
+    Play("options", OPTIONS.data, OPTIONS.start, OPTIONS.cash_usd, THROUGH_EXPIRIES, 0.35),
 )
 
 
@@ -124,10 +128,13 @@ class Played:
 @click.command()
 @click.option("--seed", type=int, default=1, show_default=True, help="Decides every fault.")
 @click.option("--deliveries", type=click.IntRange(20), default=2000, show_default=True, help="Scheduled deliveries.")
+@click.option("--emulators", is_flag=True, help="Keep the state in the Firestore and Cloud Storage emulators.")
 @click.option("--data", help="Play this recording alone.  [default: the demo's first two accounts]")
 @click.option("--start", type=Moment(), help="The first day, with --data.")
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="[default: var/chaos]")
-def chaos(seed: int, deliveries: int, data: str | None, start: datetime | None, folder: Path | None) -> None:
+def chaos(
+    seed: int, deliveries: int, emulators: bool, data: str | None, start: datetime | None, folder: Path | None
+) -> None:
     """Deliver the schedule in recorded time while processes die, answers are lost, broker and store fail.
 
     Exit status 1 unless the books equal the venue's ledger to the cent, every intent has one order, no position was
@@ -136,14 +143,14 @@ def chaos(seed: int, deliveries: int, data: str | None, start: datetime | None, 
     """
     plays: Sequence[Play] = PLAYS
     if data is not None:
-        plays = [Play("bars", data, start or BARS.start, BARS.cash_usd, BOTH, 1.0)]
+        plays = [Play("bars", data, start or BARS.start, BARS.cash_usd, BOTH)]
     console = wide_console()
     end_children_on_sigterm()
     folder = writable_folder(folder.resolve() if folder else run_folder("chaos"))
     started_s, wrong = wall.monotonic(), 0
     for play in plays:
         console.print(f"{play.name}: {play.data} from {play.start:%Y-%m-%d}, seed {seed}")
-        played = played_through(play, int(deliveries * play.part), seed, folder / play.name, console)
+        played = played_through(play, int(deliveries * play.part), seed, folder / play.name, console, emulators)
         console.print(PlainTable(("", ""), list(rows(played)), numbers=(False, False), show_header=False))
         for verdict in played.verdicts:
             console.print(Text("\n".join((told(verdict), *(f"  {fact}" for fact in verdict.wrong[:20])))))
@@ -151,30 +158,45 @@ def chaos(seed: int, deliveries: int, data: str | None, start: datetime | None, 
         console.print()
     console.print(f"{wall.monotonic() - started_s:.0f} s; everything held: {'no' if wrong else 'yes'}")
     if wrong:
-        only = "" if data is None else f" --data {data} --start {plays[0].start:%Y-%m-%d}"
+        only = " --emulators" if emulators else ""
+        only += "" if data is None else f" --data {data} --start {plays[0].start:%Y-%m-%d}"
         console.print(f"again: cronfolio chaos --seed {seed} --deliveries {deliveries}{only}; logs in {folder}")
         raise SystemExit(1)
 
 
-def played_through(play: Play, deliveries: int, seed: int, folder: Path, console: Console) -> Played:
+def played_through(
+    play: Play, deliveries: int, seed: int, folder: Path, console: Console, emulators: bool = False
+) -> Played:
     """The whole play: the storm, the calm after it, and the checks."""
     recording = recorded_data(play.data, console)
     fresh_folder(folder)
-    with venue(data=recording, start=play.start, cash_usd=play.cash_usd, log_folder=folder) as exchange:
+    with (
+        venue(data=recording, start=play.start, cash_usd=play.cash_usd, log_folder=folder) as exchange,
+        breakable(folder, play.name, emulators=emulators) as (state, outages),
+    ):
         traded, last = recorded_assets(exchange.url)[0], played_range(exchange.url)[1]
-        env = {**venue_settings(exchange.url, folder, traded), **LIVELY}
+        env = {**venue_settings(exchange.url, folder, traded), **state}
         store = store_named(env["CRONFOLIO_STATE"])
         with (
             instances(env, folder) as pair,
             ThreadPoolExecutor(8) as pool,
             (folder / "attempts.log").open("w", buffering=1) as log,
         ):
-            storm = Storm(exchange.url, folder, pair, pool)
+            storm = Storm(exchange.url, outages, pair, pool)
             delivering = Delivering(storm, store, VenueClock(exchange.url), exchange.url, seed, traded, log)
             played = delivering.play(play, deliveries, last)
         ledger = read_ledger(exchange.url)
-    save_ledger(ledger, folder)
+        save_ledger(ledger, folder)
+        judge(played, delivering, store, ledger)
+    return played
+
+
+def judge(played: Played, delivering: Delivering, store: Store, ledger: Mapping[str, Any]) -> None:
+    """What must hold, and the figures, from our books and the venue's ledger."""
     books = proof(store, ledger)
+    ended = Counter[str]()
+    for event in ledger["option_events"]:
+        ended[event["kind"]] += abs(int(event["qty"]))
     played.verdicts = (
         Verdict("books and the venue's ledger", books.verdict, () if books.agrees else (books.verdict,)),
         orders_verdict(store, ledger),
@@ -182,15 +204,17 @@ def played_through(play: Play, deliveries: int, seed: int, folder: Path, console
         halts_verdict(store),
         Verdict("runs that ended in a fault of ours", str(len(delivering.broken)), tuple(delivering.broken)),
     )
+    ends = {name.lower(): ended[kind] for kind, name in ENDS.items()}
+    ends["orders of the venue's own at an expiry"] = sum(order["reason"] == VENUES_OWN for order in ledger["orders"])
     played.figures = Counter(
         {
-            "orders at the venue": sum(order["parent_id"] is None for order in ledger["orders"]),
+            "orders at the venue": len(placed_orders(ledger)),
             "fills": len(ledger["fills"]),
+            **(ends if delivering.traded.underlyings else {}),
             "closed trades": sum(not trade.is_open for trade in stored_trades(store)),
             "halts and resumes": len(store.recent("audit", order_by="at", limit=MOST_DOCUMENTS)),
         }
     )
-    return played
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from cli.reconcile import placed_orders
 from core.documents import parsed
 from core.execution.ids import purpose_of
 from core.model.judgement import Mode
@@ -140,7 +141,7 @@ class Watchman:
 def orders_verdict(store: Store, ledger: Mapping[str, Any]) -> Verdict:
     """One order at the venue for each intent that was sent, one intent for each purpose of a cycle, one entry at a
     time."""
-    placed = [order for order in ledger["orders"] if order["parent_id"] is None]
+    placed = placed_orders(ledger)
     intents = {
         str(stored.data["client_order_id"]): stored.data
         for stored in store.recent("orders", order_by="created_at", limit=MOST_DOCUMENTS)

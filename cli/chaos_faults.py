@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -18,6 +17,7 @@ from typing import Any
 
 import requests
 
+from cli.chaos_store import Outages
 from cli.processes import Service, functions
 from cli.scheduler import ATTEMPT_DEADLINE_S, SCHEDULE_TIME_HEADER, local_session
 from core.schedules import Job
@@ -42,9 +42,11 @@ class Harm(StrEnum):
     KILLED_AT_CALL = "SIGKILL while the broker answers"
     KILLED_AT_MOMENT = "SIGKILL after some milliseconds"
     FROZEN = "stopped beyond its lease, then let go"
-    STORE_LOCKED = "store locked, from before the run"
-    STORE_LOCKED_AT_CALL = "store locked, in the middle of the run"
-    BLOBS_GONE = "snapshots' folder gone"
+    STORE_LOCKED = "store fails every write, from before the run"
+    STORE_LOCKED_AT_CALL = "store fails every write, in the middle of the run"
+    STORE_SHUT = "store fails reads and writes, from before the run"
+    STORE_SHUT_AT_CALL = "store fails reads and writes, in the middle of the run"
+    BLOBS_GONE = "snapshots cannot be kept"
     LOST = "broker's answer lost"
     LIMITED = "broker answers 429"
     BROKEN = "broker answers 500"
@@ -64,6 +66,8 @@ PER_THOUSAND: Mapping[Harm, int] = {
     Harm.FROZEN: 12,
     Harm.STORE_LOCKED: 3,
     Harm.STORE_LOCKED_AT_CALL: 6,
+    Harm.STORE_SHUT: 2,
+    Harm.STORE_SHUT_AT_CALL: 4,
     Harm.BLOBS_GONE: 6,
     Harm.LOST: 50,
     Harm.LIMITED: 25,
@@ -75,7 +79,9 @@ PER_THOUSAND: Mapping[Harm, int] = {
 }
 IF_IT_BUYS = {Harm.AT_ONCE: 60, Harm.BESIDE: 250}
 """What could double an entry meets the runs that enter more often."""
-AT_A_CALL = (Harm.KILLED_AT_CALL, Harm.FROZEN, Harm.STORE_LOCKED_AT_CALL)
+AT_A_CALL = (Harm.KILLED_AT_CALL, Harm.FROZEN, Harm.STORE_LOCKED_AT_CALL, Harm.STORE_SHUT_AT_CALL)
+AS_A_WHOLE = {Harm.STORE_LOCKED: Harm.STORE_SHUT, Harm.STORE_LOCKED_AT_CALL: Harm.STORE_SHUT_AT_CALL}
+"""What happens instead to a store whose writes cannot fail alone."""
 ORDER = ("POST", "/v2/orders")
 SNAPSHOTS = ("GET", "*snapshots")
 EVERY_CYCLE_CALLS = (("GET", "/v2/account"), ("GET", "/v2/positions"), ("GET", "/v2/orders"))
@@ -190,7 +196,7 @@ class Storm:
     """Delivers runs while things break. `happened`: how often each harm did; the venue's are counted once they hit."""
 
     venue_url: str
-    folder: Path
+    store: Outages
     pair: Instances
     pool: ThreadPoolExecutor
     happened: Counter[Harm] = field(default_factory=Counter)
@@ -204,12 +210,11 @@ class Storm:
         """One attempt of a scheduled run under this blow."""
         self._prepare(blow)
         with ExitStack() as outage:
-            if blow is not None and blow.harm is Harm.STORE_LOCKED:
-                self._note(blow.harm)
-                outage.enter_context(locked(self.folder / "state.db"))
+            if blow is not None and blow.harm in (Harm.STORE_LOCKED, Harm.STORE_SHUT):
+                self._fail_store(outage, blow.harm)
             if blow is not None and blow.harm is Harm.BLOBS_GONE:
                 self._note(blow.harm)
-                outage.enter_context(taken_away(self.folder / "blobs"))
+                outage.enter_context(self.store.blobs())
             flights = self._flights(job, due, blow)
             if blow is not None and blow.harm is Harm.BESIDE and self._springs(flights, OVERTAKE):
                 self._note(blow.harm)
@@ -308,13 +313,19 @@ class Storm:
         harm, self._trap = self._trap.harm, None
         if harm is Harm.KILLED_AT_CALL:
             self._kill(harm)
-        elif harm is Harm.STORE_LOCKED_AT_CALL:
-            self._note(harm)
-            outage.enter_context(locked(self.folder / "state.db"))
+        elif harm in (Harm.STORE_LOCKED_AT_CALL, Harm.STORE_SHUT_AT_CALL):
+            self._fail_store(outage, harm)
         else:
             self._note(harm)
             os.kill(self.pair.first.process.pid, signal.SIGSTOP)
             self._frozen = (self.pair.replace_first(), flights[0], 0)
+
+    def _fail_store(self, outage: ExitStack, harm: Harm) -> None:
+        """As long as `outage` lasts."""
+        harm = AS_A_WHOLE.get(harm, harm) if self.store.writes is None else harm
+        fails = self.store.writes if harm in AS_A_WHOLE and self.store.writes is not None else self.store.everything
+        self._note(harm)
+        outage.enter_context(fails())
 
     def freeze_until(self, finished: int) -> None:
         """Remember how many runs must have finished before a process that was stopped just now goes on."""
@@ -340,34 +351,3 @@ class Storm:
 
     def _faults(self) -> list[dict[str, Any]]:
         return list(local_session().get(f"{self.venue_url}/venue/faults", timeout=30).json())
-
-
-@contextmanager
-def locked(database: Path) -> Iterator[None]:
-    """Nobody else can write into this SQLite file: a store that answers reads and fails every commit."""
-    if not database.exists():
-        yield
-        return
-    connection = sqlite3.connect(database, timeout=30, isolation_level=None)
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        yield
-        connection.execute("ROLLBACK")
-    finally:
-        connection.close()
-
-
-@contextmanager
-def taken_away(folder: Path) -> Iterator[None]:
-    """A file stands where the folder was, so nothing can be written into it."""
-    away = folder.with_name(f"{folder.name}-away")
-    was_there = folder.exists()
-    if was_there:
-        folder.rename(away)
-    folder.touch()
-    try:
-        yield
-    finally:
-        folder.unlink()
-        if was_there:
-            away.rename(folder)

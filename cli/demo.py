@@ -30,8 +30,10 @@ from cli.recordings.playable import (
     refuse_outside,
 )
 from cli.report import terminal, write_report
+from cli.report_costs import advice_cost
 from cli.report_market import market_section
 from cli.report_page import Surroundings, report_page
+from cli.report_receipts import kept_receipts
 from cli.scheduler import Delivery, Scheduler, VenueClock, virtual_deliveries
 from cli.sections import Section
 from cli.state import fresh_folder, run_folder, store_named, writable_folder
@@ -232,16 +234,18 @@ def operated(deliveries: Iterator[Delivery], store: Store) -> Iterator[Delivery]
 
 
 def reset_after_one_day(store: Store, at: datetime) -> ModeState | None:
-    """The operator's decision: ACTIVE again if a breaker without a time limit has been in force for a trading day."""
+    """The operator's decision, put in force in the store."""
     (stored,) = store.read([MODE_PATH])
-    if stored is None:
-        return None
-    state = parsed(ModeState, stored)
+    reason = None if stored is None else reset_reason(parsed(ModeState, stored), at)
+    return None if reason is None else set_mode(store, Mode.ACTIVE, reason=reason, by=OPERATOR, at=at)
+
+
+def reset_reason(state: ModeState, at: datetime) -> str | None:
+    """Why the operator makes it ACTIVE again, if a breaker without a time limit has been in force for a trading day."""
     waits = state.mode is Mode.REDUCING and state.until is None and state.by.startswith("breaker:")
     if not waits or at - state.at < ONE_TRADING_DAY:
         return None
-    reason = f"reset after one trading day of exits only; the breaker said: {state.reason}"
-    return set_mode(store, Mode.ACTIVE, reason=reason, by=OPERATOR, at=at)
+    return f"reset after one trading day of exits only; the breaker said: {state.reason}"
 
 
 def shown(deliveries: Iterator[Delivery], total: int, console: Console) -> Iterator[Delivery]:
@@ -300,6 +304,8 @@ def conclude(played: Played, console: Console, account: str, alone: Played | Non
         market=market_section(history, taker_fee_frac=fee),
         watch=watch,
         watched=WATCHED if played.watches else "",
+        receipts=kept_receipts(played.store, run),
+        advice=advice_cost(played.store),
     )
     page = report_page(run, around)
     folder = played.folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -22,6 +22,13 @@ from core.ports import Store
 from core.reporting.history import MOST_DOCUMENTS, stored_trades
 
 CENT = Decimal("0.01")
+VENUES_OWN = "the venue closes what the account cannot settle at expiry"
+"""The reason in the ledger of an order of the venue's own."""
+ENDS = {
+    "OPEXP": "Contracts that expired",
+    "OPEXC": "Contracts that were exercised",
+    "OPASN": "Contracts that were assigned",
+}
 COIN_STEP = Decimal("0.000000001")
 
 
@@ -85,7 +92,7 @@ def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
     open_cost = sum((trade.open_quantity * trade.unit_cost_usd for trade in books.open_trades), ZERO)
     split = open_cost - sum((Decimal(item["cost_usd"]) for item in ledger["positions"]), ZERO)
     fees, realised = Decimal(ledger["fees_usd"]), Decimal(ledger["realised_pl_usd"]) + split
-    placed = {str(order["client_order_id"]) for order in ledger["orders"] if order["parent_id"] is None}
+    placed = {str(order["client_order_id"]) for order in placed_orders(ledger)}
     lines = [
         Line("Cash", books.cash_usd, Decimal(ledger["cash_usd"]), CENT, "$"),
         *(
@@ -99,9 +106,15 @@ def proof(store: Store, ledger: Mapping[str, Any]) -> Proof:
         _count("Orders placed", len(known), len(placed)),
         _count("Different order ids that both know", len(known), len(known & placed)),
         _count("Fills", len(fills), len(ledger["fills"])),
+        *_ends(trades, ledger),
     ]
     open_orders = sum(order["status"] in ("new", "accepted", "partially_filled") for order in ledger["orders"])
     return Proof(str(ledger["timestamp"]), open_orders, tuple(lines))
+
+
+def placed_orders(ledger: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The orders that somebody placed: without the legs of another, and those that the venue placed by itself."""
+    return [order for order in ledger["orders"] if order["parent_id"] is None and order.get("reason") != VENUES_OWN]
 
 
 def cells(line: Line) -> tuple[str, str, str, str]:
@@ -165,6 +178,20 @@ def _fees(trades: Iterable[Trade]) -> Decimal:
 
 def _realised(trades: Iterable[Trade]) -> Decimal:
     return sum((trade.realised_usd for trade in trades), ZERO)
+
+
+def _ends(trades: Iterable[Trade], ledger: Mapping[str, Any]) -> Iterator[Line]:
+    """Contracts by how they ended, of what ended any: what our books closed by the venue's own ends, beside these."""
+    closed: dict[str, Decimal] = {}
+    for trade in trades:
+        for exit_ in trade.exits:
+            event_id = exit_.fill_id.rpartition("::")[2]
+            closed[event_id] = closed.get(event_id, ZERO) + exit_.quantity
+    for kind, name in ENDS.items():
+        events = [event for event in ledger.get("option_events", ()) if event["kind"] == kind]
+        if events:
+            ours = sum((closed.get(event["event_id"], ZERO) for event in events), ZERO)
+            yield _count(name, int(ours), int(sum(abs(Decimal(event["qty"])) for event in events)))
 
 
 def _count(name: str, ours: int, venue: int) -> Line:

@@ -50,6 +50,9 @@ def _why_canceled(record: OrderRecord, as_of: datetime) -> str:
 
 def with_records(books: Books, records: Iterable[OrderRecord]) -> Books:
     """The books with these order records added, or put in the place of their older state."""
+    records = tuple(records)
+    if not records:
+        return books
     merged = {record.client_order_id: record for record in (*books.unsettled, *records)}
     return replace(books, unsettled=tuple(merged.values()))
 
@@ -70,6 +73,8 @@ def abandoned(books: Books, cycle_id: str, as_of: datetime) -> tuple[Books, tupl
         and record.status is OrderStatus.PLANNED
         and as_of - record.planned_at >= WATCH_UNSENT
     )
+    if not lost:
+        return books, ()
     names = {record.client_order_id for record in lost}
     kept = tuple(record for record in books.unsettled if record.client_order_id not in names)
     return replace(books, unsettled=kept), lost
@@ -79,6 +84,8 @@ def with_rejections(books: Books, records: Iterable[OrderRecord], as_of: datetim
     """The books remembering a day of the broker's refusals; for most of them it lists no order."""
     recent = [at for at in books.rejected_at if at > as_of - timedelta(days=1)]
     rejected = {record.client_order_id for record in records if record.status is OrderStatus.REJECTED}
+    if not rejected and len(recent) == len(books.rejected_at):
+        return books
     return replace(books, rejected_at=(*recent, *(as_of for _ in rejected)))
 
 
@@ -94,7 +101,7 @@ def documents(
         orders |= {record.client_order_id: record for record in settlement.orders}
         trades |= {trade.trade_id: trade for trade in settlement.trades}
         names = _names_by_order_id(settlement.orders)
-        writes += [_fill_document(fill, names[fill.order_id], account_id) for fill in settlement.new_fills]
+        writes += [_fill_document(fill, names.get(fill.order_id), account_id) for fill in settlement.new_fills]
     writes += [_order_document(record, account_id) for record in orders.values()]
     writes += [_trade_document(trade, account_id) for trade in trades.values()]
     writes += [_tracker_document(record, account_id) for record in _newest_sent(orders.values())]
@@ -174,7 +181,8 @@ def _names_by_order_id(records: Iterable[OrderRecord]) -> dict[str | None, str]:
     }
 
 
-def _fill_document(fill: Fill, client_order_id: str, account_id: str) -> Write:
+def _fill_document(fill: Fill, client_order_id: str | None, account_id: str) -> Write:
+    """`client_order_id`: None for what the broker traded by itself."""
     fields = document(fill, account_id=account_id, client_order_id=client_order_id)
     return Write(f"trade_history_details/{fill.fill_id}", fields)
 

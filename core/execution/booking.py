@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from core.execution.lots import (
+    book_brokers_trade,
     book_delivery,
     cash_change,
     close_lots_by_event,
@@ -14,10 +15,12 @@ from core.execution.lots import (
     ended_at,
     open_lot,
     open_lots,
+    open_shares,
     opens_lots,
 )
 from core.model.limits import Costs
-from core.model.market import joined
+from core.model.market import AssetClass, joined
+from core.model.options import MULTIPLIER, contract, underlying_of
 from core.model.orders import Activities, Delivery, Fill, OptionEvent, OrderClass, Side
 from core.model.trades import ZERO, OrderRecord, Trade
 
@@ -44,7 +47,9 @@ def book_all(page: Page, read: Activities, seen_ids: frozenset[str], costs: Cost
     """Book everything that was not seen before; of what no order and no lot of ours explains only a note is kept.
 
     The end of an option has a day and no time. It comes first on its day, before sales of what it delivered; where it
-    finds no lots yet, as its contract was sold on that very day, it comes last.
+    finds no lots yet, as its contract was sold on that very day, it comes last. What no order of ours traded in an
+    underlying on the last day of an option of ours is the broker's own: it closes contracts that the account could not
+    settle, and trades shares as their delivery needs it.
     """
     names = {
         order_id: name
@@ -73,6 +78,10 @@ def book_all(page: Page, read: Activities, seen_ids: frozenset[str], costs: Cost
         is_fill = isinstance(each, Fill)
         if (is_fill or not _has_lots(page, each)) and any(_awaits(it, each.symbol) for it in page.records.values()):
             page.undecided[_id(each)] = each.at if isinstance(each, Fill) else ended_at(each)
+        elif isinstance(each, Fill) and _awaits_end(page, each):
+            page.undecided[each.fill_id] = each.at
+        elif isinstance(each, Fill) and _is_the_brokers(page, read, each):
+            _book_brokers_fill(page, each)
         elif isinstance(each, Fill):
             what = f"{each.side} of {each.quantity} {each.symbol} at {each.at}"
             page.notes.append(f"{what} is no order of ours; not booked")
@@ -106,8 +115,23 @@ def _book_fill(page: Page, name: str, fill: Fill, costs: Costs) -> None:
         if left:
             verb = "sold" if fill.side is Side.SELL else "bought back"
             page.notes.append(f"{left} {fill.symbol} {verb} by {name} had no booked lot")
+            if record.intent.asset_class is AssetClass.STOCK:
+                # Shares are owed then; what buying them back comes to is a result like any other.
+                page.touched |= open_shares(page.trades, replace(fill, quantity=left), "oversold")
     page.records[name] = replace(record, booked_quantity=record.booked_quantity + fill.quantity)
     page.changed.add(name)
+
+
+def _book_brokers_fill(page: Page, fill: Fill) -> None:
+    gross = fill.quantity * fill.price * (1 if _last_day(fill.symbol) is None else MULTIPLIER)
+    page.cash_usd += -gross if fill.side is Side.BUY else gross
+    page.new_fills.append(fill)
+    touched, left = book_brokers_trade(page.trades, fill)
+    page.touched |= touched
+    verb = "sold" if fill.side is Side.SELL else "bought"
+    page.notes.append(f"{fill.quantity} {fill.symbol} {verb} by the broker, as an option ended on {fill.at.date()}")
+    if left:
+        page.notes.append(f"{left} {fill.symbol} {verb} by the broker had no booked lot")
 
 
 def _book_end(page: Page, end: End) -> None:
@@ -122,6 +146,25 @@ def _book_end(page: Page, end: End) -> None:
     if left:
         what = f"{left} {end.symbol} {end.kind.name.lower()} on {end.day}"
         page.notes.append(f"{what} had no booked lot")
+
+
+def _is_the_brokers(page: Page, read: Activities, fill: Fill) -> bool:
+    """Whether an option of ours on what was traded ended on the day of the fill."""
+    underlying, day = underlying_of(fill.symbol), fill.at.date()
+    ended = {underlying_of(event.symbol) for event in read.option_events if event.day == day}
+    held = {underlying_of(trade.symbol) for trade in page.trades.values() if _last_day(trade.symbol) == day}
+    return underlying in ended | held
+
+
+def _awaits_end(page: Page, fill: Fill) -> bool:
+    """Whether shares were traded for an option whose end is not posted yet, so that what they close is not known."""
+    held = (trade.symbol for trade in page.trades.values() if trade.is_open)
+    return fill.symbol in {underlying_of(symbol) for symbol in held if _last_day(symbol) == fill.at.date()}
+
+
+def _last_day(symbol: str) -> date | None:
+    """None for what is no contract, or an adjusted one, whose symbol does not say what it delivers."""
+    return None if underlying_of(symbol) == symbol else contract(symbol).expiry
 
 
 def _has_lots(page: Page, end: Happening) -> bool:

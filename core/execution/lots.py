@@ -10,6 +10,7 @@ from decimal import Decimal
 from core.execution.fees import accrued_fee
 from core.model.limits import Costs
 from core.model.market import AssetClass
+from core.model.options import underlying_of
 from core.model.orders import Delivery, Fill, Leg, OptionEvent, OrderClass, OrderIntent, OrderType, Purpose, Side
 from core.model.trades import ZERO, BookedFill, LegRecord, OrderRecord, Trade
 
@@ -98,32 +99,52 @@ def close_lots_by_event(trades: dict[str, Trade], event: OptionEvent) -> tuple[s
 
 def book_delivery(trades: dict[str, Trade], delivery: Delivery) -> set[str]:
     """Shares at the strike: they close lots on the other side first, and the rest opens a trade of its own."""
-    entry = BookedFill(
-        delivery.delivery_id, "", delivery.quantity, delivery.price, ended_at(delivery), ZERO, ZERO, True
-    )
     verb = "bought" if delivery.side is Side.BUY else "sold"
     reason = f"delivered: {verb} at the strike {delivery.price} by an option on {delivery.day}"
-    lots = open_lots(trades.values(), delivery.symbol, against=delivery.side)
-    touched, left = _close(trades, lots, entry, reason)
-    if left == 0:
-        return set(touched)
-    trade_id = f"{delivery.symbol}-delivered-{delivery.delivery_id}"
+    moved = Fill(
+        delivery.delivery_id, "", delivery.symbol, delivery.side, delivery.quantity, delivery.price, ended_at(delivery)
+    )
+    touched, left = _close(trades, open_lots(trades.values(), moved.symbol, against=moved.side), _free(moved), reason)
+    return {*touched, *open_shares(trades, replace(moved, quantity=left))}
+
+
+def book_brokers_trade(trades: dict[str, Trade], fill: Fill) -> tuple[set[str], Decimal]:
+    """What the broker traded by itself as an option ended; returns the trades touched and the contracts that no lot
+    explains. Shares that close no lot open a trade, as those do that are delivered."""
+    verb = "bought" if fill.side is Side.BUY else "sold"
+    reason = f"broker: {verb} at {fill.price}, since the account could not settle an option"
+    touched, left = _close(trades, open_lots(trades.values(), fill.symbol, against=fill.side), _free(fill), reason)
+    if underlying_of(fill.symbol) != fill.symbol:
+        return set(touched), left
+    return {*touched, *open_shares(trades, replace(fill, quantity=left))}, ZERO
+
+
+def open_shares(trades: dict[str, Trade], fill: Fill, strategy: str = "delivered") -> set[str]:
+    """A trade of shares that no entry of ours opened, owed where they were sold; none of zero shares."""
+    if fill.quantity == 0:
+        return set()
+    trade_id = f"{fill.symbol}-{strategy}-{fill.fill_id}"
     trades[trade_id] = Trade(
         trade_id=trade_id,
-        symbol=delivery.symbol,
+        symbol=fill.symbol,
         asset_class=AssetClass.STOCK,
-        strategy="delivered",
-        opened_at=entry.at,
-        entries=(replace(entry, quantity=left),),
+        strategy=strategy,
+        opened_at=fill.at,
+        entries=(_free(fill),),
         exits=(),
         stop_price=None,
         target_price=None,
         exit_reason="",
         features={},
         cycle_id="",
-        side=delivery.side,
+        side=fill.side,
     )
-    return {*touched, trade_id}
+    return {trade_id}
+
+
+def _free(fill: Fill) -> BookedFill:
+    """A fill that cost no fee and belongs to no order of ours."""
+    return BookedFill(fill.fill_id, "", fill.quantity, fill.price, fill.at, ZERO, ZERO, True)
 
 
 def open_lots(trades: Iterable[Trade], symbol: str, *, against: Side | None = None) -> list[Trade]:

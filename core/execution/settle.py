@@ -11,6 +11,7 @@ from core.execution.booking import Page, book_all, happenings
 from core.execution.fees import post_fees, stand_in_for_missing_fees
 from core.execution.follow import follow_order
 from core.execution.lots import ended_at
+from core.model.edges import with_closed
 from core.model.limits import Costs
 from core.model.market import AssetClass
 from core.model.orders import Activities, Fill, Order
@@ -135,4 +136,11 @@ def _without_finished(books: Books, page: Page, listed: set[str], read: Activiti
     ends = () if read is None else map(ended_at, read.option_events)
     pending += [end for end in ends if as_of - end <= EVENT_DELAY]
     since = books.seen_since if read is None else datetime.combine(min(pending).date(), time(), as_of.tzinfo)
-    return replace(books, trades=kept, unsettled=unsettled, record=record, seen_since=max(since, books.seen_since))
+    return replace(
+        books,
+        trades=kept,
+        unsettled=unsettled,
+        record=record,
+        seen_since=max(since, books.seen_since),
+        edges=with_closed(books.edges, finished),
+    )

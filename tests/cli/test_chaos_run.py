@@ -5,18 +5,23 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
+from http.server import HTTPServer, SimpleHTTPRequestHandler
 from itertools import islice
 from math import sin
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from cli.acts import Traded
 from cli.chaos import MORNING, Play, Run, played_jobs, scheduled
 from cli.chaos_checks import Watchman, halts_verdict, orders_verdict
-from cli.chaos_faults import PER_THOUSAND, Harm, drawn, locked, taken_away
+from cli.chaos_faults import PER_THOUSAND, Harm, drawn
+from cli.chaos_store import Gate, gatekeeper, locked, shut, taken_away
+from cli.scheduler import local_session
 from core.control import set_mode
 from core.documents import document
 from core.errors import StoreUnavailable
@@ -117,6 +122,33 @@ def test_a_locked_store_answers_reads_and_refuses_writes_until_it_is_let_go(tmp_
 
     assert read is not None
     store.commit([Write("control/mode", {"a": 3})])
+
+
+def test_a_store_that_is_shut_answers_nobody_until_it_is_opened(tmp_path: Path) -> None:
+    """A connection of before and a new one alike; SQLite itself gives up after ten seconds."""
+    store = SqliteStore(tmp_path / "state.db", busy_timeout_s=0.01)
+    store.commit([Write("control/mode", {"a": 1})])
+
+    with shut(tmp_path / "state.db"), pytest.raises(StoreUnavailable, match="locking protocol"):
+        store.read(["control/mode"])
+
+    (read,) = store.read(["control/mode"])
+    assert read is not None
+
+
+def test_a_gate_that_is_shut_breaks_every_way_to_the_server() -> None:
+    with HTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as server, gatekeeper() as loop:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        gate = Gate(f"http://127.0.0.1:{server.server_port}", loop)
+        url, session = f"http://{gate.address}/no-such-file", local_session()
+
+        before = session.get(url, timeout=5).status_code
+        with gate.shut(), pytest.raises(requests.ConnectionError):
+            session.get(url, timeout=5)
+        after = session.get(url, timeout=5).status_code
+        server.shutdown()
+
+    assert (before, after) == (404, 404)
 
 
 def test_a_folder_that_was_taken_away_comes_back_with_what_it_held(tmp_path: Path) -> None:

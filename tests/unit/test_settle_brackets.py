@@ -12,7 +12,7 @@ from core.cycle.records import abandoned
 from core.execution.follow import fills_are_due, follow_order
 from core.execution.settle import settle
 from core.model.market import AssetClass
-from core.model.orders import Activities, OrderStatus, OrderType, Purpose
+from core.model.orders import Activities, OrderStatus, OrderType, Purpose, Side
 from tests.builders import AS_OF, books, dollar_fee, fill, order, record, trade, usd
 from tests.unit.settling import (
     AAPL,
@@ -117,6 +117,21 @@ def test_one_share_too_many_is_no_rounding_of_a_fee() -> None:
     )
 
     assert answer.notes == (f"1 AAPL sold by {sale.client_order_id} had no booked lot",)
+    assert [trade.position_quantity for trade in answer.books.open_trades] == [-1]
+
+
+def test_shares_sold_too_many_have_a_result_once_they_are_bought_back() -> None:
+    """I-09: 7 were held and 10 sold at 110; 3 are bought back at 108: 7 * 10 and 3 * 2."""
+    sale, back = stock(Purpose.EXIT), stock(Purpose.EXIT, side=Side.BUY, quantity=usd(3), client_order_id="back")
+    before = books(
+        trades=(trade(AAPL, "7", "100", asset_class=AssetClass.STOCK),), unsettled=(record(sale), record(back))
+    )
+    bought = replace(fill(back, "3", "108"), at=AS_OF + timedelta(hours=1))
+
+    answer = settled(before, fill(sale, "10", "110"), bought, orders=(order(sale, "10"), order(back, "3")))
+
+    assert answer.books.trades == ()
+    assert answer.books.record.realised_usd == 76
 
 
 def test_bracket_that_the_broker_has_is_never_abandoned() -> None:
