@@ -87,6 +87,7 @@ def _shown(found: Exposed, closes: bool) -> Iterator[str]:
     for each in found.positions:
         verb = "sell" if each.quantity > 0 else "buy back"
         yield f"  {verb} {text(abs(each.quantity))} {each.symbol}, worth ${each.market_value_usd:,.2f}"
+    yield from (f"  cannot be read, and stays: {each}" for each in found.unread)
     if not found.clock.is_open:
         yield "The stock and option markets are closed."
 

@@ -98,6 +98,10 @@ class Broker(Protocol):
 
     def positions(self) -> tuple[Position, ...]: ...
 
+    def unread_positions(self) -> tuple[str, ...]:
+        """What is held and cannot be read, so that `positions` leaves it out: name and reason of each."""
+        ...
+
     def orders(self, *, since: datetime) -> tuple[Order, ...]:
         """Every order submitted at or after `since`, and older ones among the newest five hundred; newest first.
 

@@ -116,10 +116,10 @@ def spread_frac(series: Series, completed: int) -> float | None:
     """
     if completed < MIN_QUOTE_BARS or series.is_close_only:
         return None
-    return float(_spreads(series)[completed - 1])
+    return float(spreads(series)[completed - 1])
 
 
-def _spreads(series: Series) -> Floats:
+def spreads(series: Series) -> Floats:
     """(n_bars,) the estimate after each bar, causal; NaN nowhere from the 30th bar on."""
     if "spreads" not in series.caches:
         import pandas as pd

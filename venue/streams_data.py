@@ -48,6 +48,7 @@ FEEDS = (
     Feed("/v2/iex", US_EQUITY, _STOCK_CHANNELS, most_channels=30),
     Feed("/v2/sip", US_EQUITY, _STOCK_CHANNELS),
     Feed("/v1beta1/indicative", US_OPTION, ("trades", "quotes"), most_channels=200),
+    Feed("/v1beta1/opra", US_OPTION, ("trades", "quotes"), most_channels=1000),
 )
 
 _ERRORS = {

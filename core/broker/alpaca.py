@@ -59,6 +59,9 @@ class AlpacaBroker:
     def positions(self) -> tuple[Position, ...]:
         return _readable(wire_account.position, _listed(self._connection.get("/positions"), "positions"))
 
+    def unread_positions(self) -> tuple[str, ...]:
+        return _unreadable(wire_account.position, _listed(self._connection.get("/positions"), "positions"))
+
     def orders(self, *, since: datetime) -> tuple[Order, ...]:
         found: dict[str, Order] = {}
         until = None
@@ -148,6 +151,16 @@ def _readable(parse: Callable[[Any], Parsed], raws: Sequence[Any]) -> tuple[Pars
         except BadFacts as error:
             log.warning("entry_left_out", error=str(error))
     return tuple(found)
+
+
+def _unreadable(parse: Callable[[Any], object], raws: Sequence[Any]) -> tuple[str, ...]:
+    reasons = []
+    for raw in raws:
+        try:
+            parse(raw)
+        except BadFacts as error:
+            reasons.append(f"{raw.get('symbol')}: {error}")
+    return tuple(reasons)
 
 
 def _listed(raw: Any, what: str) -> list[Any]:

@@ -43,16 +43,18 @@ class Instruction:
 
 @dataclass(frozen=True, slots=True)
 class Exposed:
-    """What there is to cancel and to close."""
+    """What there is to cancel and to close. `unread`: what the broker lists as held and cannot be read, and why."""
 
     clock: Clock
     orders: tuple[Order, ...]
     positions: tuple[Position, ...]
+    unread: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the broker says afterwards. `left`: each position still held, with its quantity, why, and what to do."""
+    """What the broker says afterwards. `left`: each position still held, with its quantity where that can be read, why,
+    and what to do."""
 
     canceled: int
     sent: tuple[OrderRecord, ...]
@@ -63,7 +65,7 @@ class Outcome:
 
 def exposed(world: World) -> Exposed:
     clock = world.broker.clock()
-    return Exposed(clock, _open_orders(world, clock), world.broker.positions())
+    return Exposed(clock, _open_orders(world, clock), world.broker.positions(), world.broker.unread_positions())
 
 
 def carry_out(world: World, told: Instruction) -> Outcome:
@@ -85,6 +87,9 @@ def carry_out(world: World, told: Instruction) -> Outcome:
             canceled += _cancel_all(world, clock, told.patience_s, spared)
             facts, left = run.until_flat(told.patience_s) if told.closes else (run.looked(), ())
         open_orders = tuple(order for order in facts.orders if order.is_open)
+        if told.closes:
+            unread = world.broker.unread_positions()
+            left += tuple(f"{each}; close it by hand at the broker" for each in unread)
         books.finish({"outcome": action, "canceled": canceled, "sent": len(run.sent), "left": list(left)})
     except CronfolioError:
         books.release()

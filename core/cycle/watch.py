@@ -34,10 +34,9 @@ log = structlog.get_logger()
 FLAT_HEARTBEAT = timedelta(minutes=10)
 BUSY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 POLL_S = 5.0
-"""Between two looks while something that is held has no live quotes."""
+"""Between two looks while quotes alone do not judge what is held."""
 REPEAT_S = 5.0
 """The same act, after the broker's refusal or without a clear answer, is tried again no sooner."""
-STREAMED = (AssetClass.CRYPTO, AssetClass.STOCK)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +116,7 @@ def _watched(world: World, request: WatchRequest, modules: tuple[str, ...], tall
                 break
             else:
                 if stream is None:
-                    stream = world.open_stream({kind: names for kind in STREAMED if (names := sight.held(kind))})
+                    stream = world.open_stream(sight.streamed())
                     listening.callback(stream.close)
                 sight = _followed(world, request.watch_id, sight, tally, stream, ends_s)
             outcomes = _acted(world, request, sight, tally)
@@ -125,8 +124,8 @@ def _watched(world: World, request: WatchRequest, modules: tuple[str, ...], tall
 
 
 def _followed(world: World, watch_id: str, sight: Sight, tally: _Tally, stream: QuoteStream, ends_s: float) -> Sight:
-    """The sight with the next quotes, or a look of its own where something has none for a while."""
-    if (stream.silent() or sight.held(AssetClass.OPTION)) and world.elapsed_s() - sight.looked_s >= POLL_S:
+    """The sight with the next quotes, or now and then a look of its own where these do not do."""
+    if (stream.silent() or sight.lacks_quotes()) and world.elapsed_s() - sight.looked_s >= POLL_S:
         return look(world, watch_id, tuple(sight.wanted))
     quotes = stream.take(max(0.0, min(POLL_S, ends_s - world.elapsed_s())))
     tally.quotes += len(quotes)

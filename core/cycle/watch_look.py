@@ -20,6 +20,7 @@ from core.errors import BadFacts, CronfolioError
 from core.intelligence.signals import CURRENT_PATH
 from core.model.judgement import Decision, Mode, ModeState, Refusal, Snapshot
 from core.model.market import AssetClass, Quote
+from core.model.options import requoted, underlying_of
 from core.model.orders import Position
 from core.model.trades import Books
 from core.modules import CLASSES
@@ -57,6 +58,30 @@ class Sight:
 
     def held(self, kind: AssetClass) -> list[str]:
         return [position.symbol for position in self.facts.positions if position.asset_class is kind]
+
+    def streamed(self) -> dict[AssetClass, list[str]]:
+        """The symbols whose quotes judge what is held, by class: contracts by their underlyings' as well.
+
+        An adjusted contract names no underlying, and one such name has the whole subscription refused.
+        """
+        contracts = [symbol for symbol in self.held(AssetClass.OPTION) if underlying_of(symbol) != symbol]
+        stocks = dict.fromkeys([*self.held(AssetClass.STOCK), *map(underlying_of, contracts)])
+        found = {
+            AssetClass.CRYPTO: self.held(AssetClass.CRYPTO),
+            AssetClass.STOCK: list(stocks),
+            AssetClass.OPTION: contracts,
+        }
+        return {kind: symbols for kind, symbols in found.items() if symbols}
+
+    def lacks_quotes(self) -> bool:
+        """Whether options are held that quotes alone do not judge: without near ones on both sides the broker's price
+        of the position counts, which is had by looking."""
+        if not self.held(AssetClass.OPTION) or not self.facts.clock.is_open:
+            return False
+        from core.modules.options.held import structures
+
+        known = [snapshot for module, snapshot in self.snapshots.items() if CLASSES[module] is AssetClass.OPTION]
+        return not known or not all(held.is_tight for group in structures(known[0])[0] for held in group)
 
 
 def modules_of(positions: Iterable[Position], books: Books | None) -> tuple[str, ...]:
@@ -128,11 +153,12 @@ def with_quotes(sight: Sight, quotes: Sequence[Quote], seen_s: float) -> tuple[S
     """The sight at the time of these quotes, judged anew where they change it; and how many were not to be trusted."""
     now = sight.now()
     snapshots, wanted, doubts = dict(sight.snapshots), dict(sight.wanted), dict(sight.doubts)
-    trusted = 0
+    trusted: set[int] = set()
     for module, snapshot in sight.snapshots.items():
-        held = set(sight.held(CLASSES[module]))
-        own = [quote for quote in quotes if quote.symbol in held and _is_sound(quote, snapshot, now)]
-        trusted += len(own)
+        held = sight.held(CLASSES[module])
+        names = {*held, *map(underlying_of, held)}
+        own = [quote for quote in quotes if quote.symbol in names and _is_sound(quote, snapshot, now)]
+        trusted.update(map(id, own))
         if own:
             snapshots[module] = quoted(snapshot, own, max(now, *(quote.as_of for quote in own)))
             cycle = CycleRequest(snapshot.cycle_id, module, exits_only=True)
@@ -141,22 +167,36 @@ def with_quotes(sight: Sight, quotes: Sequence[Quote], seen_s: float) -> tuple[S
             except FAULTS as fault:
                 doubts[module] = doubt_of(module, fault)
     sight = replace(sight, snapshots=snapshots, wanted=wanted, doubts=doubts, seen_s=seen_s)
-    return sight, len(quotes) - trusted
+    return sight, len(quotes) - len(trusted)
 
 
-def quoted(snapshot: Snapshot, quotes: Iterable[Quote], at: datetime) -> Snapshot:
-    """The snapshot at a later moment, with each of these quotes that is no older than the one it has."""
+def quoted(snapshot: Snapshot, quotes: Sequence[Quote], at: datetime) -> Snapshot:
+    """The snapshot at a later moment, with each of these quotes that is no older than the one it has: of contracts in
+    their chain, where it has them."""
     known = dict(snapshot.quotes)
     for quote in quotes:
-        if quote.symbol not in known or quote.as_of >= known[quote.symbol].as_of:
+        is_contract = underlying_of(quote.symbol) != quote.symbol
+        if not is_contract and (quote.symbol not in known or quote.as_of >= known[quote.symbol].as_of):
             known[quote.symbol] = quote
-    return replace(snapshot, as_of=at, quotes=known)
+    chains = {name: requoted(chain, quotes) for name, chain in snapshot.chains.items()}
+    return replace(snapshot, as_of=at, quotes=known, chains=chains)
 
 
 def _is_sound(quote: Quote, snapshot: Snapshot, now: datetime) -> bool:
-    """Two sides that can be, and young enough for the judgement to go by them."""
-    is_two_sided = quote.bid.is_finite() and quote.ask.is_finite() and 0 < quote.bid <= quote.ask
-    return is_two_sided and (now - quote.as_of).total_seconds() <= snapshot.limits.signals.max_quote_age_s
+    """Sides that can be, and young enough for the judgement to go by them. A contract may have no buyer or no seller,
+    which the broker tells by a zero, and must stand in the chain that was looked at."""
+    bid, ask, limits = quote.bid, quote.ask, snapshot.limits
+    if not (bid.is_finite() and ask.is_finite()):
+        return False
+    is_of_options = CLASSES[snapshot.module] is AssetClass.OPTION
+    most_s = limits.options.max_quote_age_s if is_of_options else limits.signals.max_quote_age_s
+    if (now - quote.as_of).total_seconds() > most_s:
+        return False
+    underlying = underlying_of(quote.symbol)
+    if underlying == quote.symbol:
+        return 0 < bid <= ask
+    chain = snapshot.chains.get(underlying)
+    return chain is not None and quote.symbol in chain.symbols and bid >= 0 and (ask == 0 or bid <= ask)
 
 
 def _wishes(decision: Decision, mode: ModeState) -> Wishes:

@@ -1,4 +1,7 @@
-"""Alpaca's live quotes over its market-data websockets: one connection a class, opened again whenever it is lost."""
+"""Alpaca's live quotes over its market-data websockets: one connection a class, opened again whenever it is lost.
+
+All of them speak MessagePack, the only codec that options have.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,7 @@ log = structlog.get_logger()
 
 OPEN_TIMEOUT_S, CLOSE_TIMEOUT_S = 5.0, 1.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0
+CODEC = {"Content-Type": "application/msgpack"}
 TRANSIENT = frozenset({404, 406, 407, 500})
 """Alpaca's errors that may pass: slow authentication, another connection still open, a slow client, its own fault.
 https://docs.alpaca.markets/docs/streaming-market-data"""
@@ -35,22 +39,33 @@ class _Message(msgspec.Struct, gc=False):
     msg: str = ""
 
 
-_decode_frame = msgspec.json.Decoder(list[msgspec.Raw]).decode
-_decode_message = msgspec.json.Decoder(_Message).decode
+_decode_frame = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_decode_message = msgspec.msgpack.Decoder(_Message).decode
 
 
 class AlpacaQuotes:
-    """QuoteStream of crypto and stocks. `feed`: of the stocks, `iex` or `sip`.
+    """QuoteStream of every class. `feed`: of the stocks, `iex` or `sip`; `options_feed`: `indicative` or `opra`.
 
     A key, a feed or a number of symbols that Alpaca refuses stays refused; every other loss is followed by a new
     connection, after a pause that doubles.
     """
 
     def __init__(
-        self, url: str, *, key: str, secret: str, feed: str, symbols: Mapping[AssetClass, Sequence[str]]
+        self,
+        url: str,
+        *,
+        key: str,
+        secret: str,
+        feed: str,
+        options_feed: str,
+        symbols: Mapping[AssetClass, Sequence[str]],
     ) -> None:
         self.unreadable = 0
-        self._urls = {AssetClass.CRYPTO: f"{url}/v1beta3/crypto/us", AssetClass.STOCK: f"{url}/v2/{feed}"}
+        self._urls = {
+            AssetClass.CRYPTO: f"{url}/v1beta3/crypto/us",
+            AssetClass.STOCK: f"{url}/v2/{feed}",
+            AssetClass.OPTION: f"{url}/v1beta1/{options_feed}",
+        }
         self._authentication = {"action": "auth", "key": key, "secret": secret}
         self._waiting: SimpleQueue[Quote] = SimpleQueue()
         self._silent = dict.fromkeys(symbols, "connecting")
@@ -86,7 +101,12 @@ class AlpacaQuotes:
         while not self._is_over.is_set():
             is_refused = False
             try:
-                with connect(self._urls[kind], open_timeout=OPEN_TIMEOUT_S, close_timeout=CLOSE_TIMEOUT_S) as socket:
+                with connect(
+                    self._urls[kind],
+                    additional_headers=CODEC,
+                    open_timeout=OPEN_TIMEOUT_S,
+                    close_timeout=CLOSE_TIMEOUT_S,
+                ) as socket:
                     self._sockets[kind] = socket
                     is_refused = self._listen(kind, symbols, socket)
             except (OSError, WebSocketException) as error:
@@ -110,9 +130,9 @@ class AlpacaQuotes:
                     case "q", _:
                         self._take_quote(message)
                     case "success", "connected":
-                        socket.send(msgspec.json.encode(self._authentication).decode())
+                        socket.send(msgspec.msgpack.encode(self._authentication))
                     case "success", "authenticated":
-                        socket.send(msgspec.json.encode({"action": "subscribe", "quotes": list(symbols)}).decode())
+                        socket.send(msgspec.msgpack.encode({"action": "subscribe", "quotes": list(symbols)}))
                     case "subscription", _:
                         self._silent.pop(kind, None)
                     case "error", reason:
@@ -125,7 +145,7 @@ class AlpacaQuotes:
     def _messages(self, frame: str | bytes) -> list[_Message]:
         """What of the frame can be read; the rest is counted."""
         try:
-            parts = _decode_frame(frame)
+            parts = _decode_frame(frame.encode() if isinstance(frame, str) else frame)
         except (msgspec.DecodeError, UnicodeError, RecursionError):
             self.unreadable += 1
             return []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import date
 from decimal import Decimal
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.model.bars import FloatArray, TimeArray
+from core.model.bars import FloatArray, TimeArray, as_datetime64
+from core.model.market import Quote
 
 MULTIPLIER = Decimal(100)
 """Shares a standard contract; contracts adjusted for corporate actions (another multiplier) are not traded."""
@@ -94,3 +95,15 @@ def with_open_interest(chain: Chain, by_symbol: Mapping[str, int]) -> Chain:
     """The chain with its contracts' open interest; NaN for a contract that is not named."""
     interest = np.array([by_symbol.get(symbol, np.nan) for symbol in chain.symbols], dtype=np.float64)
     return replace(chain, open_interest=interest)
+
+
+def requoted(chain: Chain, quotes: Iterable[Quote]) -> Chain:
+    """The chain with those of these quotes that are of its contracts and no older than the ones it has; zero is no bid
+    or no ask. Volatility and greeks stay as they were."""
+    rows = {symbol: row for row, symbol in enumerate(chain.symbols)}
+    bid, ask, quoted_at = chain.bid.copy(), chain.ask.copy(), chain.quoted_at.copy()
+    for quote in quotes:
+        row, at = rows.get(quote.symbol), as_datetime64(quote.as_of)
+        if row is not None and not at < quoted_at[row]:  # no known time is older than any
+            bid[row], ask[row], quoted_at[row] = float(quote.bid), float(quote.ask), at
+    return replace(chain, bid=bid, ask=ask, quoted_at=quoted_at)

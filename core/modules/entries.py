@@ -11,7 +11,7 @@ from itertools import chain
 import numpy as np
 
 from core.model.bars import as_datetime64
-from core.model.features import PROBABILITY, SCORE
+from core.model.features import BAR_HOURS, PROBABILITY, SCORE
 from core.model.judgement import ModelOpinion, Opportunity, Refusal, Snapshot, Target, confidence_of
 from core.model.limits import Costs, ExitRules
 from core.model.market import Quote
@@ -58,6 +58,7 @@ def blocked(snapshot: Snapshot, bar_ended_at: Callable[[str], np.datetime64 | No
     `bar_ended_at`: when a symbol's newest bar ended, None if that is not known.
     """
     smallest_usd = snapshot.limits.risk.min_order_usd
+    ended_at = {symbol: bar_ended_at(symbol) for symbol in {order.symbol for order in snapshot.orders}}
     reasons = chain(
         (
             Refusal(position.symbol, "held", "already held; positions are not added to")
@@ -77,7 +78,7 @@ def blocked(snapshot: Snapshot, bar_ended_at: Callable[[str], np.datetime64 | No
         (
             Refusal(order.symbol, "same_bar", "traded since the newest bar ended; the signal has nothing new to say")
             for order in snapshot.orders
-            if _was_filled_since(order, bar_ended_at(order.symbol))
+            if _was_filled_since(order, ended_at[order.symbol])
         ),
     )
     found: dict[str, Refusal] = {}
@@ -114,7 +115,9 @@ def best_entry(
         return Refusal(symbol, "costs", f"expected edge {gain:.2%} does not beat fees and spread {cost:.2%}", source)
     view = snapshot.model_opinions.get(symbol, {}).get(source)
     if view is not None and not view.keeps:
-        return Refusal(symbol, "model", f"{view.model} gives it {view.probability:.0%} to earn its costs", source)
+        expected = "" if view.net_return_frac is None else f" and expects {view.net_return_frac:+.2%}"
+        reason = f"{view.model} gives it {view.probability:.0%} to earn its costs{expected}"
+        return Refusal(symbol, "model", reason, source)
     increment = snapshot.assets[symbol].price_increment
     limit_price = ceil_to(quote.ask * (1 + terms.costs.entry_collar_frac), increment)
     return Opportunity(
@@ -129,7 +132,7 @@ def best_entry(
         target_price=floor_to(exits.target_price(limit_price, terms.exits), increment),
         size_factor=terms.size_factor,
         daily_volume_usd=features["daily_volume_usd"],
-        features={**features, **_judged(scores[source], view)},
+        features={**features, BAR_HOURS: 24 / bars_per_day, **_judged(scores[source], view)},
     )
 
 

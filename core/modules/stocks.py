@@ -203,7 +203,7 @@ def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:
     """Entries: whole shares as a bracket whose legs live on, or a fraction for the day; both limited above the ask.
 
     Protection: stop and target of whole shares, or a stop, good till canceled. Exits: at market, good till canceled so
-    that a halt does not end them; a fraction of a share can be sold for the day only.
+    that a halt does not end them. A fraction of a share can be sold, or have a stop, for the day only.
     """
     opportunity = target.opportunity
     entry = opportunity.purpose.opens_risk
@@ -211,9 +211,11 @@ def _intent(target: Target, snapshot: Snapshot) -> OrderIntent:
     if opportunity.quantity is not None and target.quantity < opportunity.quantity:
         # What is more than one order may carry goes in whole shares, as a fraction can be sold for the day only.
         quantity = floor_to(quantity, ONE) or quantity
-    kind = _AT_MARKET if quantity == floor_to(quantity, ONE) else _AT_MARKET_TODAY
+    is_in_whole_shares = quantity == floor_to(quantity, ONE)
+    kind = _AT_MARKET if is_in_whole_shares else _AT_MARKET_TODAY
     if opportunity.purpose is Purpose.PROTECT:
-        kind = _PROTECT_BOTH if opportunity.target_price is not None else _PROTECT_STOP
+        alone = _PROTECT_STOP if is_in_whole_shares else _PROTECT_TODAY
+        kind = _PROTECT_BOTH if opportunity.target_price is not None else alone
     elif entry:
         whole = floor_to(quantity, ONE)
         is_whole = quantity - whole <= quantity * MOST_LOST_TO_WHOLE_SHARES
@@ -244,5 +246,6 @@ _BRACKET = Kind(OrderType.LIMIT, TimeInForce.GTC, OrderClass.BRACKET)
 _FRACTION = Kind(OrderType.LIMIT, TimeInForce.DAY)
 _PROTECT_BOTH = Kind(OrderType.LIMIT, TimeInForce.GTC, OrderClass.OCO)
 _PROTECT_STOP = Kind(OrderType.STOP, TimeInForce.GTC)
+_PROTECT_TODAY = Kind(OrderType.STOP, TimeInForce.DAY)
 _AT_MARKET = Kind(OrderType.MARKET, TimeInForce.GTC)
 _AT_MARKET_TODAY = Kind(OrderType.MARKET, TimeInForce.DAY)

@@ -83,25 +83,31 @@ def _buy_back(snapshot: Snapshot, position: Position, shut: str | None) -> Oppor
 
 
 def protections(snapshot: Snapshot, staying: Sequence[Position], shut: str | None) -> tuple[Opportunity | Refusal, ...]:
-    """Resting orders for whole shares that no stop at the broker covers: whatever rests too small is replaced."""
+    """Stops that rest at the broker for what no stop there covers: of whole shares until canceled, of a fraction of a
+    share for the day, since Alpaca takes no other; it is placed anew in each session.
+
+    Whole shares come first, and whatever rests too small for them is replaced; the fraction waits for the next look.
+    """
     held = {position.symbol: position for position in staying}
-    covered = exit_coverage(
-        staying, snapshot.orders, watched_at=snapshot.as_of, as_of=snapshot.as_of, sessions=snapshot.sessions
-    )
     found: list[Opportunity | Refusal] = []
-    for each in covered:
-        if each.to_protect <= 0:
+    for each in exit_coverage(staying, snapshot.orders, watched_at=snapshot.as_of, as_of=snapshot.as_of):
+        position = held[each.symbol]
+        free = floor_to(sellable(position, snapshot.orders), ONE_SHARE)
+        today = Decimal(0) if shut is not None else _fraction_to_stop(snapshot, position, each.fraction)
+        if each.to_protect <= 0 and today <= 0:
             continue
-        missing = f"{text(each.to_protect)} shares without a stop at the broker"
-        free = floor_to(sellable(held[each.symbol], snapshot.orders), ONE_SHARE)
+        missing = f"{text(each.to_protect or today)} shares without a stop at the broker"
         if shut is not None:
             found.append(Refusal(each.symbol, "protection", f"{missing}: {shut}"))
         elif any(order.side is Side.BUY for order in _live_orders(snapshot, each.symbol)):
             found.append(Refusal(each.symbol, "protection", f"{missing}: an open buy would cross it"))
-        elif free <= each.resting_quantity:
-            found.append(Refusal(each.symbol, "protection", f"{missing}: an order or a written call holds them"))
+        elif each.to_protect > 0 and free > each.resting_quantity:
+            resting = resting_exits(each.symbol, snapshot.orders)
+            found.append(_protection(snapshot, position, free, missing, after_cancel=resting))
+        elif today > 0:
+            found.append(_protection(snapshot, position, today, f"{text(today)} shares without a stop for the day"))
         else:
-            found.append(_protection(snapshot, held[each.symbol], free, missing))
+            found.append(Refusal(each.symbol, "protection", f"{missing}: an order or a written call holds them"))
     return tuple(found)
 
 
@@ -120,8 +126,21 @@ def without(positions: Sequence[Position], answers: Collection[Opportunity | Ref
     return [position for position in positions if position.symbol not in named]
 
 
-def _protection(snapshot: Snapshot, position: Position, free: Decimal, missing: str) -> Opportunity:
-    """Stop and target together for whole shares, the stop alone for the whole shares of a fractional position."""
+def _fraction_to_stop(snapshot: Snapshot, position: Position, fraction: Decimal) -> Decimal:
+    """What of a fraction of a share the broker takes a stop for: free, of an asset that it lists as divisible, and
+    worth a dollar at the stop; what it refuses would be asked for again and again, and its refusals end all entries."""
+    asset = snapshot.assets.get(position.symbol)
+    if fraction <= 0 or asset is None or asset.quantity_increment >= ONE_SHARE:
+        return Decimal(0)
+    quantity = floor_to(min(fraction, position.available_quantity), asset.quantity_increment)
+    stop_price = _standing(snapshot, position, ()).held.stop_price
+    return quantity if quantity * stop_price >= ONE_USD else Decimal(0)
+
+
+def _protection(
+    snapshot: Snapshot, position: Position, quantity: Decimal, missing: str, *, after_cancel: tuple[str, ...] = ()
+) -> Opportunity:
+    """Stop and target together for a position of whole shares, the stop alone for any part of another."""
     stand = _standing(snapshot, position, ())
     is_whole = position.quantity == floor_to(position.quantity, ONE_SHARE)
     return Opportunity(
@@ -131,10 +150,10 @@ def _protection(snapshot: Snapshot, position: Position, free: Decimal, missing: 
         confidence=1.0,
         reason=missing,
         reference_price=stand.held.price,
-        quantity=free,
+        quantity=quantity,
         stop_price=stand.held.stop_price,
         target_price=stand.held.target_price if is_whole else None,
-        after_cancel=resting_exits(position.symbol, snapshot.orders),
+        after_cancel=after_cancel,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import isfinite
 
+from core.errors import FAULTS
 from core.model.features import Features
 from core.model.judgement import Opinion, Refusal, Snapshot, SymbolView, confidence_of
 from core.model.market import Quote
@@ -17,7 +18,10 @@ Scores = Mapping[str, Mapping[str, float]]
 def scores(snapshot: Snapshot, strategies_of: Callable[[str], Sequence[Strategy]]) -> Scores:
     """What each symbol's strategies say, in their order; a strategy without its features says nothing."""
     known = snapshot.features
-    newest = Features(known.symbols, {name: values[:, -1:] for name, values in known.columns.items()})
+    width = next((values.shape[1] for values in known.columns.values()), 1)
+    newest = (
+        known if width == 1 else Features(known.symbols, {name: each[:, -1:] for name, each in known.columns.items()})
+    )
     columns: dict[str, list[float]] = {}
     found: dict[str, dict[str, float]] = {}
     for row, symbol in enumerate(known.symbols):
@@ -25,7 +29,11 @@ def scores(snapshot: Snapshot, strategies_of: Callable[[str], Sequence[Strategy]
         for strategy in strategies_of(symbol):
             name = strategy.name
             if name not in columns:
-                columns[name] = strategy.score(newest).ravel().tolist()
+                try:
+                    columns[name] = strategy.score(newest).ravel().tolist()
+                except FAULTS as fault:
+                    fault.add_note(f"strategy {name}, asked for {symbol}")
+                    raise
             if columns[name] and isfinite(score := columns[name][row]):
                 own[name] = score
     return found

@@ -1,4 +1,7 @@
-"""Which live exit protects each position: an order resting at the broker, the cycle that watches it, or none."""
+"""Which live exit protects each position: an order resting at the broker, the cycle that watches it, or none.
+
+Nothing here reads a calendar: that a stop for the day has ended is told by the broker's own status of it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from core.model.market import AssetClass, TradingSession
+from core.model.market import AssetClass
 from core.model.orders import Order, OrderClass, OrderType, Position, Side
 from core.units import floor_to, text
 
 PATIENCE = timedelta(minutes=20)
-"""Cycles come every fifteen minutes at most. A watcher that has not looked for this long, in time in which the symbol
-trades, is no exit."""
+"""Cycles come every fifteen minutes at most. A watcher that has not looked for this long is no exit."""
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 ZERO, ONE = Decimal(0), Decimal(1)
@@ -24,8 +26,9 @@ class Coverage:
     """The exits of one position, in absolute units.
 
     `resting_quantity`: what a stop at the broker would sell. `is_watched`: a cycle or the monitor looks at it.
-    `to_protect`: whole shares that a stop at the broker could protect and does not. `gap`: units without any exit; what
-    a market order is closing has one.
+    `to_protect`: whole shares that a stop at the broker could protect and does not; `fraction`: what is left besides,
+    less than a share, which a stop for the day could. `gap`: units without any exit; what a market order is closing has
+    one.
     """
 
     symbol: str
@@ -34,6 +37,7 @@ class Coverage:
     resting_quantity: Decimal
     is_watched: bool
     to_protect: Decimal
+    fraction: Decimal
     gap: Decimal
     reason: str
 
@@ -44,15 +48,14 @@ def exit_coverage(
     *,
     watched_at: datetime | None,
     as_of: datetime,
-    sessions: Sequence[TradingSession] = (),
 ) -> tuple[Coverage, ...]:
     """One answer a position. `watched_at`: when a cycle or the monitor last looked at these positions, None for never.
 
-    Crypto, options and fractions of shares have no resting orders at the broker, so only the watcher is their exit.
-    Stocks and options trade in `sessions` alone; without a calendar all time counts.
+    Crypto and options have no resting orders at the broker, so only the watcher is their exit.
     """
     live = tuple(live_orders(orders))
-    return tuple(_coverage(position, live, watched_at, as_of, sessions) for position in positions)
+    idle = None if watched_at is None else as_of - watched_at
+    return tuple(_coverage(position, live, idle) for position in positions)
 
 
 def resting_exits(symbol: str, orders: Iterable[Order]) -> tuple[str, ...]:
@@ -91,13 +94,8 @@ def live_orders(orders: Iterable[Order]) -> Iterator[Order]:
                 yield each
 
 
-def _coverage(
-    position: Position,
-    live: Sequence[Order],
-    watched_at: datetime | None,
-    as_of: datetime,
-    sessions: Sequence[TradingSession],
-) -> Coverage:
+def _coverage(position: Position, live: Sequence[Order], idle: timedelta | None) -> Coverage:
+    """`idle`: how long nobody has looked, None if nobody ever did."""
     quantity = abs(position.quantity)
     stops = (order for order in live if order.symbol == position.symbol and rests(order) and order.order_type in STOPS)
     stopped = sum(map(_left, stops), ZERO)
@@ -106,8 +104,8 @@ def _coverage(
     closing = (each for each in live if (each.symbol, each.side) == (position.symbol, out))
     leaving = sum((_left(each) for each in closing if each.order_type is OrderType.MARKET), ZERO)
     is_long_stock = position.asset_class is AssetClass.STOCK and position.quantity > 0
-    to_protect = max(ZERO, floor_to(quantity, ONE) - resting) if is_long_stock else ZERO
-    idle = _idle(watched_at, as_of, () if position.asset_class is AssetClass.CRYPTO else sessions)
+    unstopped = quantity - resting if is_long_stock else ZERO
+    to_protect = floor_to(unstopped, ONE)
     is_watched = idle is not None and idle <= PATIENCE
     gap = ZERO if is_watched else max(ZERO, quantity - resting - leaving)
     return Coverage(
@@ -117,6 +115,7 @@ def _coverage(
         resting,
         is_watched,
         to_protect,
+        unstopped - to_protect,
         gap,
         _reason(resting, leaving, idle),
     )
@@ -125,14 +124,6 @@ def _coverage(
 def _left(order: Order) -> Decimal:
     """Units that may still fill; an order by dollars names none."""
     return ZERO if order.quantity is None else order.quantity - order.filled_quantity
-
-
-def _idle(watched_at: datetime | None, as_of: datetime, sessions: Sequence[TradingSession]) -> timedelta | None:
-    """How long nobody has looked, counting only time in which the symbol trades; None if nobody ever did."""
-    if watched_at is None or not sessions:
-        return None if watched_at is None else as_of - watched_at
-    parts = (min(as_of, each.closes_at) - max(watched_at, each.opens_at) for each in sessions)
-    return sum((part for part in parts if part > timedelta()), timedelta())
 
 
 def _reason(resting: Decimal, leaving: Decimal, idle: timedelta | None) -> str:

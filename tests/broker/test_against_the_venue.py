@@ -169,16 +169,32 @@ def test_a_bracket_brings_its_protection_and_an_oco_replaces_it(account: Account
     assert account.broker.order_by_client_id("protect") == account.broker.order(placed.order_id)
 
 
-def test_a_fraction_is_bought_and_its_whole_shares_are_stopped(account: Account) -> None:
+def test_a_fraction_is_bought_and_stopped_beside_its_whole_shares(account: Account) -> None:
+    """I-38: one stop lasts and one is for the day; next morning the fraction is free for another."""
     assert account.place_at_the_open(stock("entry", quantity=usd("1.5"))) is OrderStatus.FILLED
-    stop = stock("stop", Purpose.PROTECT, quantity=usd(1), stop_price=usd(90))
-    stop = replace(stop, order_type=OrderType.STOP, time_in_force=TimeInForce.GTC)
-    account.broker.submit(stop)
-
-    (position,) = account.broker.positions()
-    assert (position.quantity, position.available_quantity) == (usd("1.5"), usd("0.5"))
     (asset,) = account.broker.assets(AssetClass.STOCK, ["AAPL"])
     assert asset.quantity_increment < 1
+    whole = replace(stock("whole", Purpose.PROTECT, quantity=usd(1), stop_price=usd(90)), order_type=OrderType.STOP)
+    lasting = replace(whole, time_in_force=TimeInForce.GTC)
+    fraction = replace(whole, client_order_id="fraction", quantity=usd("0.5"))
+
+    account.broker.submit(lasting)
+    placed = account.broker.submit(fraction)
+    (today,) = account.broker.positions()
+    account.exchange.advance_to(account.exchange.now + timedelta(days=1))
+    (tomorrow,) = account.broker.positions()
+
+    assert (today.quantity, today.available_quantity, tomorrow.available_quantity) == (usd("1.5"), usd(0), usd("0.5"))
+    assert account.broker.order(placed.order_id).status is OrderStatus.EXPIRED
+    assert account.place(replace(fraction, client_order_id="again")) is OrderStatus.ACCEPTED
+
+
+def test_a_stop_of_a_fraction_is_refused_for_longer_than_the_day(account: Account) -> None:
+    account.place_at_the_open(stock("entry", quantity=usd("1.5")))
+    stop = stock("stop", Purpose.PROTECT, quantity=usd("0.5"), stop_price=usd(90))
+
+    with pytest.raises(BrokerRefused, match="fractional orders must be DAY orders"):
+        account.broker.submit(replace(stop, order_type=OrderType.STOP, time_in_force=TimeInForce.GTC))
 
 
 def test_a_chain_comes_with_quotes_greeks_and_open_interest(account: Account) -> None:

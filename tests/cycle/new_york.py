@@ -58,6 +58,8 @@ STORIES: Mapping[str, Story] = {
     "GOOGL": (*[(1.0, 1.0)] * 7, (1.25, 1.25)),
     # goes nowhere, while its options on Monday are dear: an iron condor
     "TSLA": (*[(0.99, 0.99)] * 8,),
+    # two shares and a half are held; it goes nowhere until Tuesday, when it falls through its stops
+    "KO": (*[(0.99, 0.99)] * 8, (0.99, 0.85)),
 }  # fmt: skip
 """Open and close of the days above, as parts of a hundred dollars; the price ripples before them and rests after."""
 

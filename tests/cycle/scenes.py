@@ -79,7 +79,7 @@ class Stage:
             yield stand
 
     def assert_equal_books(self, stand: Stand) -> None:
-        """After the sound cycles books and ledger agree, and every share that is held has one stop at the broker.
+        """After the sound cycles books and ledger agree, and every share and part of one has one stop at the broker.
 
         On its day nothing was sent twice, not to replace a protection that stood either.
         """
@@ -104,7 +104,9 @@ def _buy_btc(stand: Stand) -> None:
 
 
 def _hold_two_stocks(stand: Stand) -> None:
-    """Options by hand, the brackets of AAPL and MSFT, and a cycle that books what they filled."""
+    """Options and KO by hand, the brackets of AAPL and MSFT, and a cycle that books what they filled."""
+    stand.trade_by_hand("KO", "buy", "2.5")
+    stand.advance_to(new_york.EVE)
     _trade_options_by_hand(stand)
     stand.live("stocks", new_york.EVE + timedelta(minutes=10))
     stand.live("stocks", new_york.EVE + timedelta(minutes=25))
@@ -138,27 +140,30 @@ MONITOR = replace(CRYPTO, name="monitor", intended=_SELL_BTC, without={})
 """The same moment with every entry schedule paused: the position monitor exits alone."""
 
 _PROTECT_AMZN: Sent = {("AMZN", "sell"): 1}
-_STOCK_EXITS: Sent = {("AAPL", "sell"): 1, **_PROTECT_AMZN}
+_PROTECTIONS: Sent = {**_PROTECT_AMZN, ("KO", "sell"): 1}
+_STOCK_EXITS: Sent = {("AAPL", "sell"): 1, **_PROTECTIONS}
 STOCKS = Scene(
     name="stocks",
     write_recording=new_york.write_recording,
-    eve=new_york.EVE,
+    eve=new_york.EVE - QUARTER,
     prepare=_hold_two_stocks,
     at=new_york.MONDAY,
     intended={**_STOCK_EXITS, ("NVDA", "buy"): 1},
-    # The peak behind a trailing stop is known from the bars alone, and which bars are whole from the calendar.
+    # The peak behind a trailing stop is known from the bars alone, which bars are whole from the calendar, and that KO
+    # is divisible from the assets.
     without={
-        "data.": (_PROTECT_AMZN,),
+        "data.": (_PROTECTIONS,),
         "blobs.": (_STOCK_EXITS,),
-        "broker.assets": (_STOCK_EXITS,),
-        "broker.sessions": (_PROTECT_AMZN,),
+        "broker.assets": ({("AAPL", "sell"): 1, **_PROTECT_AMZN},),
+        "broker.sessions": (_PROTECTIONS,),
         "broker.activities": (_STOCK_EXITS,),
     },
     later=(("stocks", new_york.MONDAY + HOUR), ("stocks", new_york.MONDAY + HOUR + 2 * QUARTER)),
-    environ={"STOCK_SYMBOLS": "AAPL,MSFT,NVDA"},
+    environ={"STOCK_SYMBOLS": "AAPL,MSFT,NVDA,KO"},
 )
-"""A bracket to open, a sale for which resting orders are canceled first, shares of an assignment to protect; to book: a
-stop that filled and canceled its target, an assignment with its shares, an expiry."""
+"""A bracket to open, a sale for which resting orders are canceled first, shares of an assignment to protect, the day's
+stop of half a share to place again; to book: a stop that filled and canceled its target, an assignment with its shares,
+an expiry."""
 
 _CLOSE_GOOGL: Sent = {("GOOGL", "close"): 1}
 

@@ -86,7 +86,7 @@ class Stand:
         return sent
 
     def unprotected(self) -> list[str]:
-        """Stocks whose whole shares are not covered by exactly one open stop at the venue."""
+        """Stocks whose shares, and parts of one, are not covered by exactly one open stop at the venue."""
         ledger = self.ledger()
         open_stops = Counter[str]()
         for order in ledger["orders"]:
@@ -96,7 +96,7 @@ class Stand:
         return [
             f"{symbol}: {held.get(symbol, 0)} held, stops for {open_stops[symbol]}"
             for symbol in sorted({*held, *open_stops})
-            if held.get(symbol, Decimal(0)) // 1 != open_stops[symbol]
+            if held.get(symbol, Decimal(0)) != open_stops[symbol]
         ]
 
     def differences(self, books: Books | None = None) -> list[str]:

@@ -133,6 +133,7 @@ def test_the_proof_fails_without_the_intent_and_the_short_position_is_bought_bac
         stand.live("stocks", TUESDAY + 2 * HOUR)
 
         assert held_of_aapl(stand) == []
+        assert stand.differences() == []
 
 
 def test_an_account_that_may_sell_short_gets_its_exits_and_no_entry(stage: Stage) -> None:

@@ -18,7 +18,7 @@ from core.app import Instance
 from core.broker.connection import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 from core.control import set_mode
 from core.cycle.adopt import adopt
-from core.cycle.emergency import Instruction, Outcome, carry_out
+from core.cycle.emergency import Instruction, Outcome, carry_out, exposed
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest, World
 from core.errors import BadRequest, LeaseLost, StoreUnavailable, Unsure
@@ -249,19 +249,22 @@ def test_a_run_in_the_way_is_waited_for(crowded: NewStand) -> None:
 
 
 def test_cancel_takes_back_every_order_and_leaves_positions_and_mode(stages: Stages, tmp_path: Path) -> None:
-    """I-68: target and stop behind a filled bracket are gone at the broker; the next cycle protects again."""
+    """I-68: target and stop behind a filled bracket, and a stop alone, are gone at the broker; the next cycles
+    protect again."""
     stage = replace(stages(STOCKS), folder=tmp_path)
     with stage.stand() as stand:
         positions, world = held(stand.ledger()), world_of(stand)
 
         outcome = carry_out(world, CANCEL)
 
-        assert (outcome.canceled, outcome.open_orders, outcome.sent) == (2, (), ())
+        assert (outcome.canceled, outcome.open_orders, outcome.sent) == (3, (), ())
         assert held(stand.ledger()) == positions
         (mode,) = world.store.read(["control/mode"])
         assert mode is not None
         assert mode.data["mode"] == "ACTIVE"
-        stage.assert_equal_books(stand)
+        for module, at in STOCKS.later:
+            stand.live(module, at)
+        assert (stand.differences(), stand.unprotected()) == ([], [])
 
 
 def test_fills_in_parts_are_followed_to_the_end(crowded: NewStand) -> None:
@@ -295,6 +298,31 @@ def test_dust_stays_and_is_told(crowded: NewStand) -> None:
         assert outcome.sent == ()
         assert outcome.left[0].startswith("0.0001")
         assert "less than the broker's smallest order" in outcome.left[0]
+
+
+def test_a_position_that_cannot_be_read_is_never_called_flat(
+    crowded: NewStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I-68: Alpaca lists a bond beside the coin; the coin goes, and a person is told of what stays."""
+    bond = {"symbol": "T 4.5 02/15/36", "asset_class": "us_treasury", "qty": "5", "avg_entry_price": "99"}
+    with crowded() as stand:
+        world = world_of(stand)
+        connection = world.broker._connection  # type: ignore[attr-defined]
+        get = connection.get
+
+        def with_a_bond(path: str, params: Any = None) -> Any:
+            raw = get(path, params)
+            return [*raw, bond] if path == "/positions" else raw
+
+        monkeypatch.setattr(connection, "get", with_a_bond)
+
+        shown, outcome = exposed(world), flatten(stand, world)
+
+        assert [each.split(":")[0] for each in shown.unread] == ["T 4.5 02/15/36"]
+        assert stand.ledger()["positions"] == []
+        assert len(outcome.left) == 1
+        assert outcome.left[0].startswith("T 4.5 02/15/36: Alpaca's position")
+        assert outcome.left[0].endswith("close it by hand at the broker")
 
 
 def test_while_the_market_is_closed_coins_go_and_the_rest_is_told_when(stages: Stages, tmp_path: Path) -> None:

@@ -89,19 +89,28 @@ def test_an_exit_that_may_be_on_its_way_is_not_sold_again_under_another_id(
         assert any(refused["rule"] == "exit_unsure" for refused in report["refused"])
 
 
-@pytest.mark.parametrize(("age_s", "sends"), [(5, False), (59, False), (60, True)])
-def test_shares_held_short_are_not_bought_back_twice(age_s: float, sends: bool) -> None:
+@pytest.mark.parametrize(
+    ("planned_by", "age_s", "sends"),
+    [
+        ("stocks_cycle-before", 5, False),
+        ("stocks_cycle-before", 59, False),
+        ("stocks_cycle-before", 60, True),
+        # The monitor's own act of this minute: its next delivery goes on with it at once, under the same id.
+        ("position_monitor-noon-stocks", 5, True),
+    ],
+)
+def test_shares_held_short_are_not_bought_back_twice(planned_by: str, age_s: float, sends: bool) -> None:
     """I-05: a purchase is never refused for want of shares, so nobody else would notice the second."""
     meant = replace(intent("AAPL", Purpose.EXIT), asset_class=AssetClass.STOCK, side=Side.BUY, quantity=usd(100))
     young = record(
         meant,
         status=OrderStatus.PLANNED,
         order_id=None,
-        cycle_id="stocks_cycle-before",
+        cycle_id=planned_by,
         planned_at=NOON - timedelta(seconds=age_s),
     )
     moment = holding_stock(shares(quantity="-100"), closes=falling(), own=stock_trade(quantity="100", side=Side.SELL))
-    moment = replace(moment, books=replace(moment.books, unsettled=(young,)))
+    moment = replace(moment, cycle_id="position_monitor-noon", books=replace(moment.books, unsettled=(young,)))
 
     decision = decide(moment, Stocks(), exits_only=True)
 

@@ -332,7 +332,7 @@ def test_what_rests_nowhere_is_protected_and_an_exit_goes_out_in_one_minute(stag
     with stages(STOCKS).stand() as stand:
         report = watched(world_of(stand), STOCKS.at)
 
-        assert report["fired"][0]["for"] == ["exit AAPL", "protect AMZN"]
+        assert report["fired"][0]["for"] == ["exit AAPL", "protect AMZN", "protect KO"]
         assert stand.orders_sent_after(STOCKS.at, HOUR) == STOCKS.exits
         for step in (1, 2):
             stand.advance_to(STOCKS.at + step * HOUR)
@@ -342,13 +342,14 @@ def test_what_rests_nowhere_is_protected_and_an_exit_goes_out_in_one_minute(stag
 
 
 def test_an_entry_whose_time_is_over_is_canceled_and_what_it_filled_is_protected(stages: Stages) -> None:
-    """I-38: the stocks schedule is paused after its first cycle, whose entries fill in part."""
+    """I-38: the stocks schedule is paused after its first cycle, whose entries fill in part: whole shares get their
+    stops in one minute, what is left of a share in the next."""
 
     def enter_in_part(stand: Stand) -> None:
         stand.fault(method="POST", path="/v2/orders", times=2, action="partial:0.5")
         stand.live("stocks", new_york.EVE + 10 * MINUTE)
 
-    minutes = [new_york.EVE + step * MINUTE for step in (12, 14, 15, 16)]
+    minutes = [new_york.EVE + step * MINUTE for step in (12, 14, 15, 16, 17)]
     scene = replace(STOCKS, name="waiting", prepare=enter_in_part, at=minutes[0])
     with stages(scene).stand() as stand:
         wishes = []
@@ -356,7 +357,8 @@ def test_an_entry_whose_time_is_over_is_canceled_and_what_it_filled_is_protected
             stand.advance_to(at)
             wishes.append([wish.split()[0] for fired in watched(world_of(stand), at)["fired"] for wish in fired["for"]])
 
-        assert wishes == [["settle"], ["cancel", "cancel"], ["protect", "protect"], []]
+        both = [["protect", "protect"]] * 2
+        assert wishes == [["settle"], ["cancel", "cancel"], *both, []]
         assert stand.differences() == []
         assert stand.unprotected() == []
 

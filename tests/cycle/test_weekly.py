@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from werkzeug.test import Client
 
@@ -18,7 +19,9 @@ from core.cycle.weekly import ReportRequest, run_weekly
 from core.cycle.world import World
 from core.documents import document
 from core.errors import BadFacts, BadRequest
+from core.ml.calibration import Worth
 from core.ml.pointer import Artefact, ModelPointer, path_of
+from core.ml.regimes import Regimes
 from core.ml.samples import FEATURES, STEPS
 from core.ports import Write
 from core.settings import load
@@ -232,18 +235,20 @@ def test_the_model_in_force_is_named_and_one_that_may_not_be_used_has_its_reason
     model = ModelPointer(
         name="crypto",
         family="gradient_boosting",
-        artefacts=(Artefact("gradient_boosting", False, "0" * 64, 1.0, 0.0),),
+        artefacts=(Artefact("gradient_boosting", False, "0" * 64, 1.0, 0.0, Worth((0.5,), (0.0,), (100,), 0.2)),),
         features=FEATURES,
         steps=STEPS,
         mean=(0.0,) * len(FEATURES),
         precision=(1.0,) * len(FEATURES) ** 2,
         largest=1.0,
-        win=0.1,
-        loss=-0.1,
+        regimes=Regimes(
+            (0.0,) * 5, (1.0,) * 5, (1 / 3,) * 3, (0.0,) * 15, tuple(np.tile(np.eye(5).ravel(), 3).tolist())
+        ),
         metrics={"auc": 0.6, "brier": 0.2, "base_brier": 0.25},
         samples=500,
         data_from=SATURDAY - timedelta(days=500),
         data_to=SATURDAY,
+        outcomes_to=SATURDAY,
         revision="local",
         promoted_at=SATURDAY,
         by="learn",

@@ -1,14 +1,17 @@
-"""A websocket server that says what a test wants, for what the venue never does: garbage, refusals, lost lines."""
+"""A websocket server that says what a test wants, for what the venue never does: garbage, refusals, lost lines.
+
+It speaks MessagePack, as Alpaca does with a client that asks for it.
+"""
 
 from __future__ import annotations
 
-import json
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.server import ServerConnection, serve
 
@@ -26,31 +29,43 @@ class QuoteServer:
     url: str = ""
     heard: list[list[Any]] = field(default_factory=list)
     paths: list[str] = field(default_factory=list)
+    codecs: list[str | None] = field(default_factory=list)
 
     def play(self, socket: ServerConnection) -> None:
         heard: list[Any] = []
         self.heard.append(heard)
-        self.paths.append(socket.request.path if socket.request else "")
+        assert socket.request is not None
+        self.paths.append(socket.request.path)
+        self.codecs.append(socket.request.headers.get("Content-Type"))
         tell(socket, CONNECTED)
         try:
-            heard.append(json.loads(socket.recv()))
+            heard.append(hear(socket))
             self.scenes[min(len(self.heard), len(self.scenes)) - 1](socket)
             for message in socket:
-                heard.append(json.loads(message))
+                heard.append(decoded(message))
         except ConnectionClosed:
             return
 
 
 def tell(socket: ServerConnection, frame: Any) -> None:
-    socket.send(frame if isinstance(frame, str | bytes) else json.dumps(frame))
+    socket.send(frame if isinstance(frame, str | bytes) else msgspec.msgpack.encode(frame))
+
+
+def hear(socket: ServerConnection) -> Any:
+    return decoded(socket.recv())
+
+
+def decoded(frame: str | bytes) -> Any:
+    assert isinstance(frame, bytes)
+    return msgspec.msgpack.decode(frame)
 
 
 def subscribed(*frames: Any) -> Scene:
-    """Authenticates, confirms the subscription, and sends these frames; text as it is, the rest as JSON."""
+    """Authenticates, confirms the subscription, and sends these frames; text and bytes as they are, the rest packed."""
 
     def scene(socket: ServerConnection) -> None:
         tell(socket, AUTHENTICATED)
-        asked = json.loads(socket.recv())
+        asked = hear(socket)
         tell(socket, [{"T": "subscription", "quotes": asked["quotes"]}])
         for frame in frames:
             tell(socket, frame)

@@ -22,7 +22,7 @@ PATIENCE_S = 10.0
 @contextmanager
 def listening(server: QuoteServer, **symbols: list[str]) -> Iterator[AlpacaQuotes]:
     wanted = {AssetClass[name.upper()]: names for name, names in (symbols or {"crypto": ["BTC/USD"]}).items()}
-    quotes = AlpacaQuotes(server.url, key="k", secret="s", feed="iex", symbols=wanted)
+    quotes = AlpacaQuotes(server.url, key="k", secret="s", feed="iex", options_feed="indicative", symbols=wanted)
     try:
         yield quotes
     finally:
@@ -43,15 +43,17 @@ def test_quotes_come_with_their_own_time_and_exact_prices() -> None:
         assert quotes.silent() == {}
         assert server.heard[0][0] == {"action": "auth", "key": "k", "secret": "s"}
         assert server.paths == ["/v1beta3/crypto/us"]
+        assert server.codecs == ["application/msgpack"]
 
 
 def test_each_class_has_a_connection_of_its_own() -> None:
-    with quote_server(subscribed(BTC)) as server, listening(server, crypto=["BTC/USD"], stock=["AAPL"]) as quotes:
+    wanted = {"crypto": ["BTC/USD"], "stock": ["AAPL"], "option": ["AAPL260417C00120000"]}
+    with quote_server(subscribed(BTC)) as server, listening(server, **wanted) as quotes:
         heard = [*quotes.take(PATIENCE_S)]
-        while len(heard) < 2:
+        while len(heard) < 3:
             heard += quotes.take(PATIENCE_S)
 
-        assert sorted(server.paths) == ["/v1beta3/crypto/us", "/v2/iex"]
+        assert sorted(server.paths) == ["/v1beta1/indicative", "/v1beta3/crypto/us", "/v2/iex"]
 
 
 def test_a_lost_line_is_opened_again() -> None:
@@ -64,7 +66,7 @@ def test_a_lost_line_is_opened_again() -> None:
 
 def test_what_is_no_quote_is_counted_and_the_rest_is_heard() -> None:
     garbage = [
-        "no json", "[1, {}]", b"\xff\xfe", "[" * 5_000, "{}",
+        "text", [1, {}], b"\xc1", b"\x91" * 5_000, {},
         [{"T": "q", "S": "BTC/USD"}],
         [{"T": "q", "S": "BTC/USD", "bp": "much", "ap": 1, "t": AT}, *BTC],
         [{"T": "q", "S": "BTC/USD", "bp": 1, "ap": 2, "t": "2026-01-05T15:00:00"}],
@@ -95,7 +97,9 @@ def test_a_place_that_another_connection_holds_is_tried_for_again() -> None:
 def test_a_server_that_is_not_there_is_silence() -> None:
     with quote_server(subscribed()) as server:
         gone = server.url
-    quotes = AlpacaQuotes(gone, key="k", secret="s", feed="iex", symbols={AssetClass.STOCK: ["AAPL"]})
+    quotes = AlpacaQuotes(
+        gone, key="k", secret="s", feed="iex", options_feed="indicative", symbols={AssetClass.STOCK: ["AAPL"]}
+    )
 
     assert quotes.take(0.2) == ()
     assert list(quotes.silent()) == [AssetClass.STOCK]

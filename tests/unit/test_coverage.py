@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -10,15 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.model.market import AssetClass, TradingSession
+from core.model.market import AssetClass
 from core.model.orders import Order, OrderClass, OrderStatus, OrderType, Position, Purpose, Side
 from core.risk.coverage import Coverage, exit_coverage, live_orders, resting_exits
 from tests.builders import AS_OF, intent, order, position, usd
 
 AAPL, CALL = "AAPL", "AAPL250718C00200000"
-OPEN, CLOSE = datetime(2026, 3, 2, 14, 30, tzinfo=UTC), datetime(2026, 3, 2, 21, 0, tzinfo=UTC)
-TODAY = TradingSession(OPEN.date(), OPEN, CLOSE)
-TOMORROW = TradingSession(OPEN.date() + timedelta(days=1), OPEN + timedelta(days=1), CLOSE + timedelta(days=1))
 MINUTE = timedelta(minutes=1)
 
 
@@ -97,13 +94,32 @@ def test_market_sale_on_its_way_is_an_exit(quantity: str, gap: int) -> None:
     assert covered(shares("-10"), sell(OrderType.MARKET, side=Side.BUY), watched=False).gap == 0
 
 
-def test_fraction_of_a_share_has_no_stop_at_the_broker() -> None:
-    """10.75 shares: ten can be protected, and of the rest only a watcher takes care."""
-    unwatched = covered(shares("10.75"), sell(OrderType.STOP), watched=False)
+@pytest.mark.parametrize(
+    ("stops", "to_protect", "fraction", "gap"),
+    [
+        ((), "10", "0.75", "10.75"),
+        (("10",), "0", "0.75", "0.75"),
+        (("0.75",), "10", "0", "10"),
+        (("10", "0.75"), "0", "0", "0"),
+        (("10", "0.5"), "0", "0.25", "0.25"),
+        (("9.9",), "0", "0.85", "0.85"),
+    ],
+)
+def test_fraction_of_a_share_counts_apart_from_the_whole_ones(
+    stops: tuple[str, ...], to_protect: str, fraction: str, gap: str
+) -> None:
+    """I-38: 10.75 shares; what no stop sells is the gap while nobody watches."""
+    answer = covered(shares("10.75"), *(sell(OrderType.STOP, each) for each in stops), watched=False)
 
-    assert (unwatched.to_protect, unwatched.gap) == (usd(0), usd("0.75"))
-    assert covered(shares("0.75")).to_protect == 0
-    assert covered(shares("10.75"), sell(OrderType.STOP)).gap == 0
+    assert (answer.to_protect, answer.fraction, answer.gap) == (usd(to_protect), usd(fraction), usd(gap))
+
+
+@pytest.mark.parametrize(("status", "gap"), [(OrderStatus.ACCEPTED, "0"), (OrderStatus.EXPIRED, "0.75")])
+def test_stop_for_the_day_covers_until_the_broker_ends_it(status: OrderStatus, gap: str) -> None:
+    """I-38: whether the day is over is told by the broker, not by a calendar of ours."""
+    answer = covered(shares("0.75"), sell(OrderType.STOP, "0.75", status=status), watched=False)
+
+    assert (answer.gap, answer.fraction) == (usd(gap), usd(gap))
 
 
 @pytest.mark.parametrize("held", [position(), position(CALL, "-2", asset_class=AssetClass.OPTION)])
@@ -116,33 +132,11 @@ def test_what_cannot_rest_at_the_broker_lives_by_its_watcher(held: Position) -> 
     assert covered(held).gap == 0
 
 
-@pytest.mark.parametrize(
-    ("asset_class", "watched_at", "as_of", "is_watched"),
-    [
-        (AssetClass.CRYPTO, AS_OF - 20 * MINUTE, AS_OF, True),
-        (AssetClass.CRYPTO, AS_OF - 21 * MINUTE, AS_OF, False),
-        (AssetClass.STOCK, OPEN + 5 * MINUTE, OPEN + 26 * MINUTE, False),
-        # Overnight nothing can be sold and nobody has to look: 3 minutes before the close and 17 after the open.
-        (AssetClass.STOCK, CLOSE - 3 * MINUTE, TOMORROW.opens_at + 17 * MINUTE, True),
-        (AssetClass.STOCK, CLOSE - 3 * MINUTE, TOMORROW.opens_at + 18 * MINUTE, False),
-        (AssetClass.OPTION, CLOSE - MINUTE, TOMORROW.opens_at - MINUTE, True),
-        (AssetClass.CRYPTO, CLOSE - MINUTE, TOMORROW.opens_at - MINUTE, False),
-    ],
-)
-def test_watcher_is_a_live_exit_for_twenty_minutes_of_trading(
-    asset_class: AssetClass, watched_at: datetime, as_of: datetime, is_watched: bool
-) -> None:
-    held = position(asset_class=asset_class)
-
-    (answer,) = exit_coverage([held], [], watched_at=watched_at, as_of=as_of, sessions=(TODAY, TOMORROW))
+@pytest.mark.parametrize(("minutes", "is_watched"), [(20, True), (21, False)])
+def test_watcher_is_a_live_exit_for_twenty_minutes(minutes: int, is_watched: bool) -> None:
+    (answer,) = exit_coverage([position()], [], watched_at=AS_OF - minutes * MINUTE, as_of=AS_OF)
 
     assert (answer.is_watched, answer.gap) == (is_watched, usd(0) if is_watched else usd(10))
-
-
-def test_without_a_calendar_all_time_counts() -> None:
-    (answer,) = exit_coverage([shares()], [], watched_at=CLOSE, as_of=TOMORROW.opens_at)
-
-    assert not answer.is_watched
 
 
 def test_exit_cancels_all_that_rests_and_nothing_else() -> None:
@@ -172,5 +166,6 @@ def test_every_unit_is_accounted_for(quantity: Decimal, stops: list[int], watche
 
     assert 0 <= answer.resting_quantity <= quantity
     assert answer.gap == (0 if watched else quantity - answer.resting_quantity)
-    assert answer.resting_quantity + answer.to_protect <= quantity
+    assert answer.resting_quantity + answer.to_protect + answer.fraction == quantity
     assert answer.to_protect % 1 == 0
+    assert 0 <= answer.fraction < 1

@@ -10,7 +10,7 @@ import pytest
 
 from core.decide import decide
 from core.model.judgement import Decision, Mode, Snapshot
-from core.model.orders import OrderClass, OrderIntent, OrderType, Position, Purpose, Side, TimeInForce
+from core.model.orders import OrderClass, OrderIntent, OrderStatus, OrderType, Position, Purpose, Side, TimeInForce
 from core.modules.stocks import Stocks
 from core.modules.stocks_exits import EXIT_WORKING
 from tests.builders import account, books, falling, flat, mode_state, position, rising, usd
@@ -25,6 +25,7 @@ from tests.stock_builders import (
     holding_stock,
     market_sell,
     shares,
+    stock,
     stock_quote,
     stock_snapshot,
     stock_trade,
@@ -183,8 +184,65 @@ def test_fractional_position_gets_a_stop_on_its_whole_shares() -> None:
     assert (found.quantity, found.stop_price, found.target_price) == (usd(10), usd(92), None)
 
 
-def test_less_than_a_share_is_watched_by_the_cycle_alone() -> None:
-    assert protection(moment(held(quantity="0.9", available_quantity=usd("0.9")))) == []
+def test_fraction_gets_a_stop_for_the_day_once_the_whole_shares_have_theirs() -> None:
+    """I-38: Alpaca takes a stop of a fraction for the day only; nothing that rests is canceled for it."""
+    (found,) = protection(moment(held(quantity="10.5", available_quantity=usd("0.5")), stop_order()))
+
+    assert (found.order_type, found.order_class, found.time_in_force) == (
+        OrderType.STOP,
+        OrderClass.SIMPLE,
+        TimeInForce.DAY,
+    )
+    assert (found.quantity, found.stop_price, found.target_price) == (usd("0.5"), usd(92), None)
+    assert found.after_cancel == ()
+
+
+def test_less_than_a_share_gets_a_stop_for_the_day_and_tomorrow_another() -> None:
+    """I-07, I-38: the day is in the id; while it rests nothing is sent, and expired it protects nothing."""
+    alone = held(quantity="0.9", available_quantity=usd("0.9"))
+    (found,) = protection(moment(alone))
+    resting = stop_order(quantity="0.9")
+
+    assert (found.quantity, found.time_in_force) == (usd("0.9"), TimeInForce.DAY)
+    assert "-protect-260302-" in found.client_order_id
+    assert decide(moment(held(quantity="0.9"), resting), STOCKS).intents == ()
+    assert protection(moment(alone, replace(resting, status=OrderStatus.EXPIRED)))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "free", "changes"),
+    [
+        ("10.01", "0.01", {}),
+        ("10.5", "0.005", {}),
+        ("10.5", "0", {}),
+        ("10.5", "0.5", {"assets": {AAPL: stock(is_fractionable=False)}}),
+        ("10.5", "0.5", {"assets": {}}),
+        ("10.5", "0.5", {"clock": clock(is_open=False)}),
+    ],
+    ids=["worth 92 cents", "46 cents are free", "nothing is free", "indivisible", "not listed", "closed"],
+)
+def test_no_stop_is_asked_for_that_the_broker_refuses(quantity: str, free: str, changes: dict[str, Any]) -> None:
+    """I-35: refused orders close all entries; these fractions stay with who watches."""
+    found = decide(moment(held(quantity=quantity, available_quantity=usd(free)), stop_order(), **changes), STOCKS)
+
+    assert (found.intents, reasons(found, "protection")) == ((), [])
+
+
+def test_stop_for_the_day_is_canceled_before_an_exit_like_any_other() -> None:
+    """I-45: both rest; the exit sells whole and fraction once both are gone."""
+    today = replace(stop_order(quantity="0.5"), order_id="AAPL-today@")
+    (found,) = exits(moment(held("90", "10.5"), stop_order(), today))
+
+    assert (found.quantity, found.after_cancel) == (usd("10.5"), ("AAPL-stop@", "AAPL-today@"))
+
+
+def test_whole_shares_come_before_the_fraction_and_its_stop_gives_way() -> None:
+    """Ten more shares came by hand: one stop for all whole ones now, and the fraction's again at the next look."""
+    today = replace(stop_order(quantity="0.5"), order_id="AAPL-today@")
+    (found,) = protection(moment(held(quantity="20.5", available_quantity=usd(10)), stop_order(), today))
+
+    assert (found.quantity, found.time_in_force) == (usd(20), TimeInForce.GTC)
+    assert found.after_cancel == ("AAPL-stop@", "AAPL-today@")
 
 
 def test_protected_position_needs_nothing() -> None:

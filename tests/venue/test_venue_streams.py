@@ -211,14 +211,17 @@ def chain(as_of: datetime, bid: float, ask: float) -> Chain:
     )  # fmt: skip
 
 
-def test_alpaca_pys_option_stream_reads_the_recorded_quotes(stock: Any, subscriptions: queue.Queue[str]) -> None:
+@pytest.mark.parametrize("path", [OPTIONS, "/v1beta1/opra"])
+def test_alpaca_pys_option_stream_reads_the_recorded_quotes(
+    stock: Any, subscriptions: queue.Queue[str], path: str
+) -> None:
     first, second = datetime(2024, 1, 2, 20, tzinfo=UTC), datetime(2024, 1, 3, 20, tzinfo=UTC)
     chains = Chains({"AAPL": (chain(first, 2.5, 2.75), chain(second, 3.0, 3.5))})
     exchange = Exchange(Recording({"AAPL": stock(*[FLAT] * 4)}, chains=chains), start=MONDAY)
     received: queue.Queue[Any] = queue.Queue()
 
     def subscribed(url: str) -> OptionDataStream:
-        stream = OptionDataStream("key", "secret", url_override=ws(url, OPTIONS))
+        stream = OptionDataStream("key", "secret", url_override=ws(url, path))
         stream.subscribe_quotes(into(received), CALL, PUT)
         return stream
 
