@@ -12,7 +12,20 @@ from collections.abc import Callable
 from rich.console import Console
 from rich.table import Table
 
-from bench import bars, chains, cold_start, cycles, decisions, intelligence, learning, reaction, store, warm
+from bench import (
+    bars,
+    chains,
+    cold_start,
+    columns,
+    cycles,
+    decisions,
+    intelligence,
+    learning,
+    reaction,
+    store,
+    warm,
+    whole_cycle,
+)
 from bench.figures import Figure
 
 PARTS: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
@@ -26,6 +39,8 @@ PARTS: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
     ("intelligence", intelligence.measure),
     ("from a quote to an exit", reaction.measure),
     ("a trained model at work", learning.measure),
+    ("a whole cycle's compute", whole_cycle.measure),
+    ("screening over columns", columns.measure),
 )
 
 

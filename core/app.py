@@ -115,6 +115,7 @@ class Instance:
             key=settings.alpaca_paper_api_key.get_secret_value(),
             secret=settings.alpaca_paper_secret_key.get_secret_value(),
             feed=settings.alpaca_data_feed,
+            options_feed=settings.alpaca_options_feed,
             symbols=symbols,
         )
 

@@ -13,10 +13,7 @@ MODE_PATH = "control/mode"
 
 
 def mode_of(stored: Document | None, *, is_first_run: bool, as_of: datetime) -> ModeState:
-    """The mode in force. A missing or unreadable mode means REDUCING, except on an account's very first run.
-
-    A mode with a time limit lapses to ACTIVE.
-    """
+    """The mode in force. A missing or unreadable mode means REDUCING, except on an account's very first run."""
     if stored is None:
         if is_first_run:
             return ModeState(Mode.ACTIVE, "first run of this account", "cronfolio", as_of)
@@ -25,6 +22,11 @@ def mode_of(stored: Document | None, *, is_first_run: bool, as_of: datetime) -> 
         state = parsed(ModeState, stored)
     except BadFacts as error:
         return ModeState(Mode.REDUCING, f"the mode is unreadable: {error}", "cronfolio", as_of)
+    return in_force(state, as_of)
+
+
+def in_force(state: ModeState, as_of: datetime) -> ModeState:
+    """The mode, or ACTIVE once its time limit is over."""
     if state.until is not None and state.until <= as_of:
         return ModeState(Mode.ACTIVE, f"lapsed at {state.until:%Y-%m-%d %H:%M}: {state.reason}", state.by, state.until)
     return state

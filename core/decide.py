@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from core.execution.drift import position_drift
+from core.ml.adaptation import restrained
 from core.model.judgement import Decision, Mode, ModeState, Opportunity, Refusal, Snapshot, Target
 from core.model.market import Asset, AssetClass
 from core.model.orders import OrderIntent, OrderStatus, Purpose
@@ -73,7 +74,7 @@ def _entries(
         if closed:
             refusals.extend(Refusal(idea.symbol, *each) for each in closed)
             continue
-        target = _sized(idea, snapshot, module, used, moves)
+        target = _sized(restrained(idea, snapshot, module.asset_class), snapshot, module, used, moves)
         if isinstance(target, Refusal):
             refusals.append(replace(target, strategy=idea.strategy))
             continue
@@ -90,8 +91,10 @@ def _entries(
 
 
 def _sized(
-    idea: Opportunity, snapshot: Snapshot, module: AssetModule, used: Exposure, moves: Moves
+    idea: Opportunity | Refusal, snapshot: Snapshot, module: AssetModule, used: Exposure, moves: Moves
 ) -> Target | Refusal:
+    if isinstance(idea, Refusal):
+        return idea
     if has_unpriced_order(snapshot):
         return Refusal(idea.symbol, "unpriced_order", "an open order that is not ours makes what is left unknown")
     if not snapshot.account.is_trading_allowed:

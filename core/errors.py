@@ -63,3 +63,16 @@ class BrokerRefused(CronfolioError):
 
 class BadFacts(CronfolioError):
     """Outside data that cannot be true (a NaN price, an unknown order status, a corrupt document)."""
+
+
+FAULTS = (
+    CronfolioError,
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What a fault in code that only computes shows itself as."""

@@ -43,9 +43,10 @@ NAMES = (
 ADX, ATR, MACD, OBV, RSI = (unwrap(each) for each in (talib.ADX, talib.ATR, talib.MACD, talib.OBV, talib.RSI))
 
 
-def features(bars: Bars, *, last: int | None = None) -> Features:
+def features(bars: Bars, *, last: int | None = None, relative: FloatArray | None = None) -> Features:
     """All features of all symbols, at every bar or at the `last` so many, which is what a decision reads.
 
+    `relative`: (n_symbols, n_bars) log price over the benchmark's, where it is not to be taken from these bars.
     `volatility`: standard deviation of 20 log returns, a bar. `trend_20`, `trend_60`: log return over n bars divided by
     volatility * sqrt(n). `macd`: 12/26/9 histogram of log closes over volatility. `rsi`: Wilder 14. `bollinger`: log
     close minus its 20-bar mean in standard deviations. `channel`: log close in the *prior* 20-bar high-low channel, -1
@@ -64,7 +65,8 @@ def features(bars: Bars, *, last: int | None = None) -> Features:
     is_long = _long_enough(logs[2])
     running = _running(bars, *logs, np.flatnonzero(is_long).tolist(), last)
     reach = last + max(LONGEST_CHANGE, (VOLUME_DAYS + 1) * per_day)
-    high, low, close, relative = (_newest(each, reach) for each in (*logs, _relative(bars, logs[2])))
+    relative = _relative(bars, logs[2]) if relative is None else relative
+    high, low, close, relative = (_newest(each, reach) for each in (*logs, relative))
     price, volume = _newest(bars.close, reach), _newest(bars.volume, reach)
     columns = {
         **_trends(close, relative, last),

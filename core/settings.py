@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Annotated, Any
 from urllib.parse import urlsplit
 
@@ -155,6 +156,7 @@ class Settings(BaseModel):
     cronfolio_blobs: str = Field(default="", pattern=r"^$|^(gs://.+|file:///.+)$")
     google_cloud_project: str = ""
     k_revision: str = "local"
+    evidence: str = Field(default="all", pattern="^(all|plans)$")
     log_level: str = Field(default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
     alert_webhook_url: Annotated[SecretStr, AfterValidator(_webhook)] = SecretStr("")
 
@@ -191,8 +193,8 @@ class Settings(BaseModel):
 
     min_confidence: float = Field(default=0.65, ge=0.5, le=1)
     exit_confidence: float = Field(default=0.45, ge=0, le=0.5)
-    max_quote_age_s: float = Field(default=300, gt=0, le=1800)
-    max_delayed_quote_age_s: float = Field(default=1200, gt=0, le=1800)
+    max_quote_age_s: float = Field(default=300.0, gt=0, le=1800)
+    max_delayed_quote_age_s: float = Field(default=1200.0, gt=0, le=1800)
     max_spread_frac: float = Field(default=0.02, gt=0, le=0.05)
     ignore_daily_loss: bool = False
 
@@ -215,7 +217,7 @@ class Settings(BaseModel):
     daily_loss_halt_frac: Decimal = Field(default=Decimal("0.05"), gt=0, le=Decimal("0.05"))
     stop_floor_frac: float = Field(default=0.10, gt=0, le=0.15)
     target_frac: float = Field(default=0.20, gt=0, le=1)
-    max_hold_days: float = Field(default=21, gt=0, le=365)
+    max_hold_days: float = Field(default=21.0, gt=0, le=365)
     crypto_taker_fee_frac: Decimal = Field(default=Decimal("0.0025"), ge=0, le=Decimal("0.01"))
     assumed_skill: float = Field(default=0.10, gt=0, le=0.2)
 
@@ -247,7 +249,7 @@ class Settings(BaseModel):
         """Where the figures come from: `paper`, or `replay` for a venue of our own."""
         return "paper" if _host(self.alpaca_base_url) == PAPER_HOST else "replay"
 
-    @property
+    @cached_property
     def limits(self) -> Limits:
         """The limits in the judgement's own terms."""
         return Limits(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from core.cycle.models import bars_needed, model_in_force, model_opinions
+from core.cycle.models import bars_needed, learned_values, model_in_force, model_opinions
 from core.cycle.universe import Listing
 from core.cycle.world import CycleRequest, World
 from core.data.bars import completed, completed_sessions
@@ -17,8 +17,11 @@ from core.execution.follow import fills_are_due
 from core.indicators import features
 from core.intelligence.signals import stored_signals
 from core.model.bars import Bars, empty_bars
-from core.model.judgement import ModeState, Refusal, Snapshot
-from core.model.market import AssetClass, Clock
+from core.model.features import Features
+from core.model.intelligence import Signal
+from core.model.judgement import ModelOpinion, ModeState, Refusal, Snapshot
+from core.model.limits import Limits, SignalRules
+from core.model.market import Asset, AssetClass, Clock, LastTrade, Quote
 from core.model.options import underlying_of
 from core.model.orders import Account, Activities, Order, Position
 from core.model.trades import Books
@@ -113,27 +116,71 @@ def market_facts(
 
     Market data that cannot be had closes the way in, never the way out: exits go by the broker's own prices then.
     """
-    module = module_named(request.module)
-    universe = module.universe(world.settings)
-    tradable = {asset.symbol: asset for asset in listing.assets if asset.tradable and asset.symbol in universe.symbols}
-    held = [position.symbol for position in facts.positions if position.asset_class is universe.asset_class]
-    if universe.has_chains:
-        # An adjusted contract names no underlying, and a name that the market does not know fails the whole request.
-        options = (each.symbol for each in facts.positions if each.asset_class is AssetClass.OPTION)
-        held += [underlying_of(symbol) for symbol in options if underlying_of(symbol) != symbol]
-    symbols = sorted({*tradable, *held})
+    universe = module_named(request.module).universe(world.settings)
+    symbols = looked_at(universe, listing, facts.positions)
     latest, market, bars, gaps = sound_market(world, universe, listing, symbols, facts.as_of, now)
     signals, unreadable = stored_signals(intelligence)
     served = None if request.exits_only else model_in_force(world, model, universe.timeframe)
     known, limits = features(bars, last=bars_needed(served)), world.settings.limits_of(request.module)
     sound = [quote for quote in market.quotes if 0 < quote.bid <= quote.ask and quote.as_of <= latest]
     trades = [trade for trade in market.last_trades if trade.as_of <= latest]
-    untradable = tuple(
-        Refusal(symbol, "universe", "the broker lists no active, tradable asset of this name")
-        for symbol in universe.symbols
-        if symbol not in tradable
-    )
-    snapshot = Snapshot(
+    sight = Sight(bars, known, tuple(sound), tuple(trades), (*gaps, *untradable(universe, listing), *unreadable))
+    opinions = model_opinions(served, known, least_confidence=limits.signals.enter_confidence)
+    snapshot = snapshot_of(request, universe, facts, books, mode, listing, sight, limits, signals, opinions)
+    snapshot = replace(snapshot, learned=learned_values(model, facts.as_of))
+    if universe.has_chains:
+        from core.cycle.look_options import option_facts
+
+        snapshot = option_facts(world, snapshot, exits_only=request.exits_only)
+    return snapshot, market.has_read_history
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sight:
+    """What was seen of a module's market: sound bars, their features, sound prices, and why what is missing is."""
+
+    bars: Bars
+    features: Features
+    quotes: tuple[Quote, ...]
+    last_trades: tuple[LastTrade, ...]
+    gaps: tuple[Refusal, ...]
+
+
+def looked_at(universe: Universe, listing: Listing, positions: Sequence[Position]) -> list[str]:
+    """Everything that may be traded or is held, in the order of names."""
+    held = [position.symbol for position in positions if position.asset_class is universe.asset_class]
+    if universe.has_chains:
+        # An adjusted contract names no underlying, and a name that the market does not know fails the whole request.
+        options = (each.symbol for each in positions if each.asset_class is AssetClass.OPTION)
+        held += [underlying_of(symbol) for symbol in options if underlying_of(symbol) != symbol]
+    return sorted({*_tradable(universe, listing), *held})
+
+
+def untradable(universe: Universe, listing: Listing) -> tuple[Refusal, ...]:
+    """The symbols that the broker does not let us trade."""
+    reason = "the broker lists no active, tradable asset of this name"
+    tradable = _tradable(universe, listing)
+    return tuple(Refusal(symbol, "universe", reason) for symbol in universe.symbols if symbol not in tradable)
+
+
+def _tradable(universe: Universe, listing: Listing) -> dict[str, Asset]:
+    return {asset.symbol: asset for asset in listing.assets if asset.tradable and asset.symbol in universe.symbols}
+
+
+def snapshot_of(
+    request: CycleRequest,
+    universe: Universe,
+    facts: BrokerFacts,
+    books: Books,
+    mode: ModeState,
+    listing: Listing,
+    sight: Sight,
+    limits: Limits,
+    signals: tuple[Signal, ...] = (),
+    opinions: Mapping[str, Mapping[str, ModelOpinion]] | None = None,
+) -> Snapshot:
+    """The snapshot of facts that were read; without chains, which are read by it."""
+    return Snapshot(
         cycle_id=request.cycle_id,
         module=request.module,
         as_of=facts.as_of,
@@ -141,24 +188,19 @@ def market_facts(
         account=facts.account,
         positions=facts.positions,
         orders=facts.orders,
-        assets=tradable,
-        bars=bars,
-        features=known,
-        quotes={quote.symbol: quote for quote in sound},
+        assets=_tradable(universe, listing),
+        bars=sight.bars,
+        features=sight.features,
+        quotes={quote.symbol: quote for quote in sight.quotes},
         books=books,
         limits=limits,
-        gaps=(*gaps, *untradable, *unreadable),
+        gaps=sight.gaps,
         clock=facts.clock,
         sessions=listing.sessions,
-        last_trades={trade.symbol: trade for trade in trades},
+        last_trades={trade.symbol: trade for trade in sight.last_trades},
         signals=signals,
-        model_opinions=model_opinions(served, known, least_confidence=limits.signals.enter_confidence),
+        model_opinions=opinions or {},
     )
-    if universe.has_chains:
-        from core.cycle.look_options import option_facts
-
-        snapshot = option_facts(world, snapshot, exits_only=request.exits_only)
-    return snapshot, market.has_read_history
 
 
 def sound_market(
@@ -174,8 +216,7 @@ def sound_market(
     `now` moves on while the cycle reads: a quote may well be younger than the cycle.
     """
     timeframe, signals = universe.timeframe, world.settings.limits.signals
-    look_back = timeframe.length * (signals.lookback_bars + 1)
-    start = as_of - max(look_back * (SESSION_DAYS if universe.follows_sessions else 1), VOLUME_HISTORY)
+    start = history_start(universe, signals, as_of)
     try:
         market = world.data.market(universe.asset_class, symbols, timeframe=timeframe, start=start, end=as_of)
     except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
@@ -192,3 +233,9 @@ def sound_market(
     else:
         bars, gaps = completed(market.bars, as_of=as_of, latest=latest, min_bars=signals.min_bars)
     return latest, market, bars, gaps
+
+
+def history_start(universe: Universe, rules: SignalRules, as_of: datetime) -> datetime:
+    """From when on bars are looked at."""
+    look_back = universe.timeframe.length * (rules.lookback_bars + 1)
+    return as_of - max(look_back * (SESSION_DAYS if universe.follows_sessions else 1), VOLUME_HISTORY)

@@ -36,12 +36,7 @@ def save_plan(
     `LeaseLost` if anybody else wrote the cycle or the books first, or has the lease by now: a plan that its run may not
     carry out must not keep the next one from the books.
     """
-    plan = {
-        "client_order_ids": [intent.client_order_id for intent in decision.intents],
-        "cancel_order_ids": list(decision.cancel_order_ids),
-        "intents": [f"{intent.purpose} {intent.symbol}: {intent.reason}" for intent in decision.intents],
-    }
-    cycle = {**held.cycle, "state": "planned", "plan": plan, "snapshot_blob": snapshot_blob}
+    cycle = {**held.cycle, "state": "planned", "plan": plan_of(decision), "snapshot_blob": snapshot_blob}
     batch = [
         Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
         Write(BOOKS_PATH, document(books, account_id=books.account_id), _books_as_read(held)),
@@ -60,6 +55,15 @@ def save_plan(
         books_version=books_version,
         lease_version=lease_version,
     )
+
+
+def plan_of(decision: Decision) -> dict[str, list[str]]:
+    """The plan as its cycle's document has it."""
+    return {
+        "client_order_ids": [intent.client_order_id for intent in decision.intents],
+        "cancel_order_ids": list(decision.cancel_order_ids),
+        "intents": [f"{intent.purpose} {intent.symbol}: {intent.reason}" for intent in decision.intents],
+    }
 
 
 def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writes: list[Write], now: datetime) -> None:

@@ -15,12 +15,12 @@ from core.cycle import claim as claiming
 from core.cycle import progress
 from core.cycle import universe as listings
 from core.cycle.alarms import exit_alarms
-from core.cycle.evidence import save_evidence
+from core.cycle.evidence import evidence, judged, save
 from core.cycle.look import BrokerFacts, activities_since, broker_facts, market_facts
 from core.cycle.receipt import receipt
 from core.cycle.records import abandoned, documents, planned, to_cancel, with_records, with_rejections
 from core.cycle.world import CycleRequest, World
-from core.decide import decide, without_entries
+from core.decide import without_entries
 from core.errors import BadFacts, Conflict, LeaseLost, StoreUnavailable, Unsure
 from core.execution.executor import act, cancel
 from core.execution.follow import fees_are_due, fills_are_due
@@ -103,7 +103,7 @@ def _claimed_cycle(
     with world.timed("act"):
         records = _act(world, request, plan.held, facts, plan.books, now)
     with world.timed("settle"):
-        present = _settle_present(world, with_records(plan.books, records), facts, records)
+        present = settled_present(world, with_records(plan.books, records), facts, records)
     with world.timed("finish"):
         report = _answer(world, request, plan, facts, (past, present), (*lost, *records), now)
     log.info("cycle_done", orders=len(records), mode=report["mode"], equity_usd=str(held.account.equity_usd))
@@ -130,13 +130,18 @@ def _decide_and_plan(
         decision = decision_of(facts, snapshot, request)
     if decision.breaker is not None:
         _trip(world, decision.breaker, held)
-    if not decision.intents and not decision.cancel_order_ids:
+    is_idle = not decision.intents and not decision.cancel_order_ids
+    blob = ""
+    if not is_idle or world.settings.evidence == "all":
+        with world.timed("plan"):
+            decision, blob = _with_evidence(world, request, facts, decision, snapshot)
+    if is_idle:
         with world.timed("look"):
             if not writes and not has_read_history:
                 writes = _refreshed(world, request, facts, books, listing)
+        held = replace(held, cycle={**held.cycle, "snapshot_blob": blob})
         return Planned(held, books, decision, writes)
     with world.timed("plan"):
-        decision, blob = _with_evidence(world, decision, snapshot)
         records = (*planned(decision, request.cycle_id, as_of), *to_cancel(decision, books, as_of))
         books = replace(with_records(books, records), unfinished_cycle_id=request.cycle_id)
         changed = documents((past,), records, held, as_of)
@@ -192,9 +197,7 @@ def _refreshed(
 
 
 def decision_of(facts: BrokerFacts, snapshot: Snapshot, request: CycleRequest) -> Decision:
-    """What is decided; nothing is bought while fills that the books lack cannot be read."""
-    decision = decide(snapshot, module_named(request.module), exits_only=request.exits_only)
-    return without_entries(decision, "activities", facts.unread) if facts.unread else decision
+    return judged(snapshot, exits_only=request.exits_only, unread=facts.unread)
 
 
 def _trip(world: World, breaker: ModeState, held: claiming.Claim) -> None:
@@ -206,11 +209,22 @@ def _trip(world: World, breaker: ModeState, held: claiming.Claim) -> None:
         log.warning("breaker_not_stored", breaker=breaker.by, error=str(error))
 
 
-def _with_evidence(world: World, decision: Decision, snapshot: Snapshot) -> tuple[Decision, str]:
-    """The decision and the name of its stored snapshot. Where none can be stored nothing is bought, and exits go on."""
+def _with_evidence(
+    world: World, request: CycleRequest, facts: BrokerFacts, decision: Decision, snapshot: Snapshot
+) -> tuple[Decision, str]:
+    """The decision and the name of its stored evidence. Where none can be stored nothing is bought, and exits go on."""
+    found = evidence(
+        snapshot,
+        decision,
+        exits_only=request.exits_only,
+        unread=facts.unread,
+        revision=world.settings.k_revision,
+        config_version=world.settings.config_version,
+    )
     try:
-        return decision, save_evidence(world.blobs, snapshot)
+        return decision, save(world.blobs, found)
     except (StoreUnavailable, Conflict) as error:
+        log.warning("evidence_not_stored", error=str(error))
         return without_entries(decision, "evidence", f"the snapshot could not be stored: {error}"), ""
 
 
@@ -257,7 +271,7 @@ def _act(
     )
 
 
-def _settle_present(world: World, books: Books, facts: BrokerFacts, records: tuple[OrderRecord, ...]) -> Settlement:
+def settled_present(world: World, books: Books, facts: BrokerFacts, records: tuple[OrderRecord, ...]) -> Settlement:
     """Book what filled at once, and in a quiet cycle the fees of past days. What fills later belongs to the next run;
     it waits no longer than configured."""
     as_of = facts.as_of
@@ -269,6 +283,8 @@ def _settle_present(world: World, books: Books, facts: BrokerFacts, records: tup
     if fills_are_due(books, orders) or (not records and fees_are_due(books, as_of)):
         activities = activities_since(world, books.seen_since)
     read = None if isinstance(activities, str) else activities
+    if read is None and not records:
+        return Settlement(books, (), (), (), ())  # settled a moment ago, and nothing has happened since
     return settle(books, orders, read, as_of=as_of, costs=world.settings.limits.costs)
 
 

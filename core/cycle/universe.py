@@ -12,7 +12,7 @@ from core.documents import document, value_of
 from core.errors import BadFacts, BrokerRefused, BrokerUnavailable
 from core.model.market import Asset, TradingSession
 from core.modules.module import Universe
-from core.ports import Document, Write
+from core.ports import Broker, Document, Write
 
 log = structlog.get_logger()
 
@@ -57,31 +57,36 @@ def kept(stored: Document | None, universe: Universe, as_of: datetime) -> Listin
 def read(
     world: World, module: str, universe: Universe, account_id: str, as_of: datetime
 ) -> tuple[Listing, list[Write]]:
-    """The broker's lists of today and the write that keeps them. Without an answer nothing is bought; exits go on.
+    """The broker's lists of today and the write that keeps them, if both came."""
+    listing, is_whole = asked(world.broker, universe, as_of)
+    if not is_whole:
+        return listing, []
+    fields = {
+        "day": listing.day,
+        "read_at": as_of,
+        "wanted": list(universe.symbols),
+        "assets": listing.assets,
+        "sessions": listing.sessions,
+    }
+    return listing, [Write(path_of(module), document(fields, account_id=account_id))]
+
+
+def asked(broker: Broker, universe: Universe, as_of: datetime) -> tuple[Listing, bool]:
+    """The broker's lists of today, and whether both came. Without an answer nothing is bought; exits go on.
 
     A list that came is used in this cycle, even where the other did not and neither is kept.
     """
     today = as_of.date()
     assets: tuple[Asset, ...] | None = None
-    sessions: tuple[TradingSession, ...] | None = None
+    sessions: tuple[TradingSession, ...] | None = ()
     try:
-        assets = world.broker.assets(universe.asset_class, universe.symbols)
+        assets = broker.assets(universe.asset_class, universe.symbols)
     except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
         log.warning("assets_unavailable", error=str(error))
     try:
-        sessions = ()
         if universe.follows_sessions:
-            sessions = world.broker.sessions(today - CALENDAR_BEHIND, today + CALENDAR_AHEAD)
+            sessions = broker.sessions(today - CALENDAR_BEHIND, today + CALENDAR_AHEAD)
     except (BrokerUnavailable, BrokerRefused, BadFacts) as error:
         sessions = None
         log.warning("sessions_unavailable", error=str(error))
-    if assets is None or sessions is None:
-        return Listing(assets or (), sessions or (), today), []
-    fields = {
-        "day": today,
-        "read_at": as_of,
-        "wanted": list(universe.symbols),
-        "assets": assets,
-        "sessions": sessions,
-    }
-    return Listing(assets, sessions, today), [Write(path_of(module), document(fields, account_id=account_id))]
+    return Listing(assets or (), sessions or (), today), assets is not None and sessions is not None

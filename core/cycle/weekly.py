@@ -1,4 +1,5 @@
-"""The weekly report: a week in plain figures and sentences, stored once as `reports/{week}` for a person to read.
+"""The weekly report: a week in plain figures and sentences, stored once as `reports/{week}` for a person to read, and
+with it a page to look at and a table of its trades.
 
 It reads and writes documents and sends no order. A figure that cannot be had is null, and `missing` says why.
 """
@@ -6,9 +7,11 @@ It reads and writes documents and sends no order. A figure that cannot be had is
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -19,14 +22,16 @@ from core.control import MODE_PATH
 from core.cycle.claim import BOOKS_PATH, LEASE_PATH, Stored, books_and_mode
 from core.cycle.world import World
 from core.documents import document, parsed
-from core.errors import BadFacts, BadRequest, Conflict, Unsure
+from core.errors import BadFacts, BadRequest, BrokerRefused, Conflict, Unsure
 from core.ml.pointer import path_of, pointer_of
 from core.model.trades import ZERO, Books, Trade
 from core.modules import CLASSES
-from core.ports import Absent, Document, Store, Write
+from core.ports import Absent, Blobs, Broker, Document, Store, Write
 from core.reporting.history import CycleFacts, cycle_facts
-from core.reporting.round_trips import RoundTrip, round_trips
+from core.reporting.round_trips import round_trips
 from core.reporting.week import Missing, Week, agreement, entry_order, lifetime, summary, week_figures
+from core.reporting.week_fills import activities_begin, reconciliation
+from core.reporting.week_page import trades_csv, week_page
 from core.schedules import WEEKLY_REPORT
 
 log = structlog.get_logger()
@@ -71,7 +76,8 @@ def run_weekly(world: World, request: ReportRequest) -> dict[str, Any]:
     books, mode = books_and_mode(stored, account, clock.at)
     missing: Missing = {}
     cycles, n_cycles = _cycles(store, account.account_id, since, until, missing)
-    closed, n_trades = _closed(store, account.account_id, books, since, until, missing)
+    trades, n_trades = _trades(store, account.account_id, books, since, clock.at, missing)
+    closed = tuple(trip for trip in round_trips(trades) if trip.closed_at and since < trip.closed_at <= until)
     days = store.recent("equity", order_by="at", limit=MOST_DAYS, where=(("account_id", account.account_id),))
     week = Week(name, since, until, cycles, closed)
     told = {
@@ -83,13 +89,19 @@ def run_weekly(world: World, request: ReportRequest) -> dict[str, Any]:
         "mode_reason": mode.reason,
         "since_the_beginning": lifetime(books, days, account.equity_usd, missing),
         **agreement(books, account, positions, missing),
+        "broker_activities": _compared(world.broker, books, trades, since, until, missing),
         **_intelligence(store, since, until, missing),
+        "infrastructure_cost_usd": None,
         "models": {name: _model(name, each, missing) for name, each in zip(CLASSES, models, strict=True)},
         "documents_read": {"cycles": n_cycles, "trades": n_trades, "equity": len(days)},
         "revision": world.settings.k_revision,
     }
+    missing["infrastructure_cost_usd"] = "a running system does not see its bill; `make cost` estimates it"
     report = document({**told, "summary": summary(told), "missing": missing}, account_id=account.account_id)
     if not request.dry_run:
+        # Stored before the document that names them; what a lost race leaves behind is named by nothing.
+        report["page_blob"] = _stored(world.blobs, name, "html", week_page(report, week))
+        report["trades_blob"] = _stored(world.blobs, name, "csv", trades_csv(closed))
         beat = Write(f"heartbeats/{WEEKLY_REPORT.name}", document({"at": clock.at}, account_id=account.account_id))
         try:
             store.commit([Write(path, report, Absent()), beat])
@@ -134,18 +146,40 @@ def _cycles(
     return tuple(cycles[max(0, first) :]), read
 
 
-def _closed(
-    store: Store, account_id: str, books: Books | None, since: datetime, until: datetime, missing: Missing
-) -> tuple[tuple[RoundTrip, ...], int]:
-    """The trades whose last part closed in the week, and how many documents were read. The books know what is open."""
-    ended = store.recent("trades", order_by="closed_at", limit=MOST_TRADES, before=until + TICK)
+def _stored(blobs: Blobs, week: str, kind: str, content: str) -> str:
+    name = f"reports/{week}/{sha256(content.encode()).hexdigest()[:16]}.{kind}"
+    blobs.put(name, content.encode())
+    return name
+
+
+def _compared(
+    broker: Broker, books: Books | None, trades: Sequence[Trade], since: datetime, until: datetime, missing: Missing
+) -> dict[str, Any] | None:
+    """The broker's own account of the week beside the books; None where there is none, which `missing` explains."""
+    if books is None:
+        missing["broker_activities"] = "no cycle has run yet"
+        return None
+    try:
+        return reconciliation(books, trades, broker.activities(since=activities_begin(since)), since, until)
+    except BrokerRefused as refused:
+        missing["broker_activities"] = f"the broker refused to tell them: {refused}"
+        return None
+
+
+def _trades(
+    store: Store, account_id: str, books: Books | None, since: datetime, now: datetime, missing: Missing
+) -> tuple[tuple[Trade, ...], int]:
+    """What closed since the week began or is open, the latter by the books, and how many documents were read.
+
+    A report that is late needs what closed after its week too: it was open, or its fills were in the week.
+    """
+    ended = store.recent("trades", order_by="closed_at", limit=MOST_TRADES, before=now + TICK)
     own = (parsed(Trade, each) for each in ended if each.data["account_id"] == account_id)
     working = () if books is None else books.trades
     trades = {trade.trade_id: trade for trade in (*own, *working)}
     if len(ended) == MOST_TRADES and (ended[-1].data["closed_at"] or since) > since:
         missing["closed_trades"] = f"more than {MOST_TRADES:,} closed; the oldest were not read"
-    trips = round_trips(trades.values())
-    return tuple(trip for trip in trips if trip.closed_at and since < trip.closed_at <= until), len(ended)
+    return tuple(trades.values()), len(ended)
 
 
 def _entry_reasons(store: Store, week: Week) -> dict[str, str]:

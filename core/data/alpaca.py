@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
+from itertools import chain
+from operator import attrgetter
 from typing import Annotated, Any, TypeVar
 
 import msgspec
@@ -65,6 +67,7 @@ class _CryptoSnapshots(msgspec.Struct):
     snapshots: dict[str, _Snapshot | None]
 
 
+_values = attrgetter(*"ohlcv")
 _decode_bars = msgspec.json.Decoder(_BarPage).decode
 _decode_crypto_snapshots = msgspec.json.Decoder(_CryptoSnapshots).decode
 _decode_stock_snapshots = msgspec.json.Decoder(dict[str, _Snapshot | None]).decode
@@ -162,8 +165,8 @@ class AlpacaData:
 def _columns(bars: list[_Bar]) -> FloatArray:
     """(n, 6): open time in epoch seconds, open, high, low, close, volume. Bar times are whole seconds in UTC."""
     try:
-        opened_at = np.array([bar.t for bar in bars], dtype="U19").astype("datetime64[s]").astype(np.float64)
+        opened_at = np.array([bar.t[:19] for bar in bars], dtype="datetime64[s]").astype(np.float64)
     except ValueError as error:
         raise BadFacts(f"Alpaca's bars hold a time that is none: {error}") from error
-    columns = [opened_at, *(np.array([getattr(bar, name) for bar in bars]) for name in "ohlcv")]
-    return np.stack(columns, axis=1)
+    values = np.fromiter(chain.from_iterable(map(_values, bars)), np.float64, 5 * len(bars))
+    return np.column_stack([opened_at, values.reshape(-1, 5)])

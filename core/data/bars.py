@@ -14,12 +14,15 @@ from core.model.market import TradingSession
 MAX_MISSING_FRAC = 0.05
 """More holes than this in the window and its indicators describe another series."""
 
+MAX_AGE_BARS = 1.5
+"""An older newest bar, in bar lengths since it ended, says nothing of now."""
+
 LONG_HOLE_BARS = 2
 """A hole of more bars than this breaks a series: only what came after it is used."""
 
 
 def completed(
-    bars: Bars, *, as_of: datetime, min_bars: int, max_age_bars: float = 1.5, latest: datetime | None = None
+    bars: Bars, *, as_of: datetime, min_bars: int, max_age_bars: float = MAX_AGE_BARS, latest: datetime | None = None
 ) -> tuple[Bars, tuple[Refusal, ...]]:
     """The bars that had ended by `as_of`, for the symbols whose bars are sound; a refusal for each other symbol.
 

@@ -7,8 +7,9 @@ from math import isfinite
 
 from core.model.bars import FloatArray
 
-SCORE, PROBABILITY = "score", "model_probability"
-"""Beside the indicators an entry keeps, under these names, its strategy's score and what the model in force said."""
+SCORE, PROBABILITY, BAR_HOURS = "score", "model_probability", "bar_hours"
+"""Beside the indicators an entry keeps, under these names, its strategy's score, what the model in force said, and the
+length of the bars that both rest on."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

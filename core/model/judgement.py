@@ -82,11 +82,13 @@ def confidence_of(score: float) -> float:
 @dataclass(frozen=True, slots=True)
 class ModelOpinion:
     """A trained model's view of one idea. `probability` of a profitable trade after costs; None: it is too unlike what
-    was learned from to say. `keeps`: whether the model has nothing against it; it can do no more than object."""
+    was learned from to say, and what `net_return_frac` to expect. `keeps`: whether the model has nothing against it; it
+    can do no more than object."""
 
     model: str
     probability: float | None
     keeps: bool
+    net_return_frac: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,8 @@ class Snapshot:
     `features`, `quotes`, `last_trades`, `chains`: of this module's own symbols. `sessions`: the broker's calendar
     around today, empty when it is not known, and then nothing is opened; exits go by the clock. `signals`: all of the
     last intelligence run, those that have expired as well. `model_opinions`: by symbol and strategy, empty without a
-    model in force. `known`: what `once` worked out; no fact, and in no copy.
+    model in force. `learned`: values of parameters that learning set, by name. `known`: what `once` worked out; no
+    fact, and in no copy.
     """
 
     cycle_id: str
@@ -171,6 +174,7 @@ class Snapshot:
     chains: Mapping[str, Chain] = field(default_factory=dict)
     signals: tuple[Signal, ...] = ()
     model_opinions: Mapping[str, Mapping[str, ModelOpinion]] = field(default_factory=dict)
+    learned: Mapping[str, float] = field(default_factory=dict)
     known: dict[Hashable, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def once(self, work: Callable[..., T], *arguments: Hashable) -> T:

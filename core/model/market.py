@@ -25,8 +25,10 @@ class Timeframe(StrEnum):
     DAY = "1Day"
     HOUR_4 = "4Hour"
     HOUR_1 = "1Hour"
+    MINUTE_30 = "30Min"
     MINUTE_15 = "15Min"
     MINUTE_5 = "5Min"
+    MINUTE_1 = "1Min"
 
     @property
     def length(self) -> timedelta:
@@ -37,8 +39,10 @@ _LENGTHS = {
     Timeframe.DAY: timedelta(days=1),
     Timeframe.HOUR_4: timedelta(hours=4),
     Timeframe.HOUR_1: timedelta(hours=1),
+    Timeframe.MINUTE_30: timedelta(minutes=30),
     Timeframe.MINUTE_15: timedelta(minutes=15),
     Timeframe.MINUTE_5: timedelta(minutes=5),
+    Timeframe.MINUTE_1: timedelta(minutes=1),
 }
 
 

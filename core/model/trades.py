@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
@@ -104,7 +104,7 @@ class Trade:
 
     @property
     def is_open(self) -> bool:
-        return self.open_quantity > 0
+        return not self.exits or self.open_quantity > 0
 
     @property
     def fees_are_posted(self) -> bool:
@@ -208,6 +208,21 @@ class TrackRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class Edge:
+    """Closed trades of one kind: `n` of them since `since`, and their sums as each weighs at `at`, older ones less.
+
+    `weight`: of how many trades they are worth; `total`, `squares`: of their net returns, and of these squared.
+    """
+
+    n: int
+    weight: float
+    total: float
+    squares: float
+    since: datetime
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class EquityMarks:
     """Equity to measure losses against: the month's first, the highest since `peak_since`; `day` was last seen."""
 
@@ -223,7 +238,7 @@ class Books:
 
     `trades`: open, or closed but waiting for posted fees, more fills or the rest of their structure. `unsettled`:
     orders that may still fill, with what rests on them. `seen_ids`: broker activities already booked, from `seen_since`
-    on. `rejected_at`: when the broker refused orders.
+    on. `rejected_at`: when the broker refused orders. `edges`: what closed trades came to, by kind.
     """
 
     account_id: str
@@ -238,6 +253,7 @@ class Books:
     marks: EquityMarks
     unfinished_cycle_id: str | None
     rejected_at: tuple[datetime, ...]
+    edges: Mapping[str, Edge] = field(default_factory=dict)
 
     @property
     def open_trades(self) -> tuple[Trade, ...]:

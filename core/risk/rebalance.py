@@ -80,7 +80,7 @@ def _caps(snapshot: Snapshot, asset_class: AssetClass) -> tuple[Cap, ...]:
 
 
 def _sold(position: Position, excess: Decimal, free: Decimal) -> Decimal:
-    """The units to sell: of whole shares whole ones and at least one, as no stop at the broker covers a fraction."""
+    """The units to sell: of whole shares whole ones and at least one, as a stop of a fraction lasts for the day."""
     if position.asset_class is not AssetClass.STOCK or position.quantity != floor_to(position.quantity, ONE):
         return min(excess, free)
     return min(max(floor_to(excess, ONE), ONE), floor_to(free, ONE)) if excess > 0 else excess

@@ -99,7 +99,7 @@ def market_index(bars: Bars, asset_class: AssetClass) -> Index | str:
     start = int(thin[-1]) + 1 if len(thin) else 0
     if start == growth.shape[1]:
         return f"{lacking}no two days with {least} symbols, so the market has no known trend"
-    steps = np.nanmean(growth[:, start:], axis=0)
+    steps = growth.mean(axis=0) if known.all() else np.nanmean(growth[:, start:], axis=0)
     without = f" (no sound bars of {BENCHMARK})" if lacking else ""
     name = f"the equal-weight index of {count} symbols{without}"
     return Index(name, np.concatenate([[100.0], 100.0 * np.cumprod(steps)]), on[start:])
@@ -107,7 +107,11 @@ def market_index(bars: Bars, asset_class: AssetClass) -> Index | str:
 
 def daily_closes(bars: Bars) -> tuple[TimeArray, FloatArray]:
     """The days that any symbol has, and (n_symbols, n_days) closes on them, NaN on a day without one."""
-    rows, columns = np.nonzero(~np.isnat(bars.opened_at))
+    opened_at = bars.opened_at
+    is_daily = bars.timeframe is Timeframe.DAY and opened_at.size > 0
+    if is_daily and not np.isnat(opened_at[0, 0]) and (opened_at == opened_at[:1]).all():
+        return opened_at[0].astype("datetime64[D]").astype("datetime64[us]"), bars.close
+    rows, columns = np.nonzero(~np.isnat(opened_at))
     days = bars.opened_at[rows, columns].astype("datetime64[D]")
     on, place = np.unique(days, return_inverse=True)
     closes = np.full((len(bars.symbols), len(on)), np.nan)
@@ -124,6 +128,8 @@ def above_mean(bars: Bars) -> FloatArray:
 
 def volatility_percentile(close: FloatArray) -> float:
     """The share of earlier days with a lower 20-day realised volatility than the newest's."""
-    windows = np.lib.stride_tricks.sliding_window_view(np.diff(np.log(close)), VOLATILITY_BARS)
-    volatility = windows.std(axis=1)
-    return float((volatility[:-1] < volatility[-1]).mean())
+    returns = np.diff(np.log(close))
+    sums = np.cumsum([np.append(0.0, returns), np.append(0.0, returns**2)], axis=1)
+    total, squares = sums[:, VOLATILITY_BARS:] - sums[:, :-VOLATILITY_BARS]
+    variance = squares - total**2 / VOLATILITY_BARS
+    return float((variance[:-1] < variance[-1]).mean())

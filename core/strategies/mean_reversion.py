@@ -6,7 +6,7 @@ import numpy as np
 
 from core.model.bars import FloatArray
 from core.model.features import Features
-from core.strategies.strategy import Strategy
+from core.strategies.strategy import Strategy, clipped
 
 TREND_STARTS_ADX = 20.0
 TREND_RULES_ADX = 40.0
@@ -22,14 +22,14 @@ def score(features: Features) -> FloatArray:
     """
     deviation = (
         np.tanh(features["bollinger"] / 1.5)
-        + np.clip((features["rsi"] - 50) / 30, -1.0, 1.0)
-        + np.clip(features["cci"] / 200, -1.0, 1.0)
+        + clipped((features["rsi"] - 50) / 30, -1.0, 1.0)
+        + clipped(features["cci"] / 200, -1.0, 1.0)
         + (features["williams"] + 50) / 50
         + (features["stochastic"] - 50) / 50
     ) / 5
     no_trend = (TREND_RULES_ADX - features["adx"]) / (TREND_RULES_ADX - TREND_STARTS_ADX)
     no_move = LARGE_MOVE - np.abs(features["trend_60"])
-    return -deviation * np.clip(no_trend, 0.0, 1.0) * np.clip(no_move, 0.0, 1.0)
+    return -deviation * clipped(no_trend, 0.0, 1.0) * clipped(no_move, 0.0, 1.0)
 
 
 STRATEGY = Strategy("mean_reversion", score)

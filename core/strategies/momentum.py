@@ -6,7 +6,7 @@ import numpy as np
 
 from core.model.bars import FloatArray
 from core.model.features import Features
-from core.strategies.strategy import Strategy
+from core.strategies.strategy import Strategy, clipped
 
 STRONG_TREND_ADX = 25.0
 WEAK_TREND_WEIGHT = 0.4
@@ -17,7 +17,7 @@ def score(features: Features) -> FloatArray:
     direction = (
         np.tanh(features["trend_20"]) + np.tanh(features["trend_60"]) + np.tanh(features["macd"] * 2) + features["obv"]
     ) / 4
-    return direction * np.clip(features["adx"] / STRONG_TREND_ADX, WEAK_TREND_WEIGHT, 1.0)
+    return direction * clipped(features["adx"] / STRONG_TREND_ADX, WEAK_TREND_WEIGHT, 1.0)
 
 
 STRATEGY = Strategy("momentum", score)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
+
 from core.model.bars import FloatArray
 from core.model.features import Features
 
@@ -18,3 +20,8 @@ class Strategy:
 
     name: str
     score: Callable[[Features], FloatArray]
+
+
+def clipped(values: FloatArray, least: float, most: float) -> FloatArray:
+    """Each value, or the bound that it is beyond; NaN stays NaN. On the few values of a cycle `np.clip` is slower."""
+    return np.minimum(np.maximum(values, least), most)
