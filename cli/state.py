@@ -11,8 +11,8 @@ from typing import Any
 
 import click
 
-from core.app import open_store
-from core.ports import Store
+from core.app import open_blobs, open_store
+from core.ports import Blobs, Store
 
 RUN_STATE = "sqlite:///var/run/state.db"
 STATE_FILES = ("state.db", "state.db-wal", "state.db-shm", "blobs")
@@ -24,6 +24,13 @@ state_option: Callable[[Any], Any] = click.option(
     default=RUN_STATE,
     show_default=True,
     help="The store: sqlite:///PATH or firestore; CRONFOLIO_STATE names it too.",
+)
+
+blobs_option: Callable[[Any], Any] = click.option(
+    "--blobs",
+    envvar="CRONFOLIO_BLOBS",
+    default="",
+    help="The blobs: file:///DIR or gs://BUCKET; those beside a local store unless named. CRONFOLIO_BLOBS names them.",
 )
 
 
@@ -43,6 +50,18 @@ def store_named(state: str) -> Store:
     if state != "firestore" and not state.startswith("sqlite:///"):
         raise click.ClickException(f"{state} names no store; use firestore or sqlite:///PATH")
     return open_store(state, project=project)
+
+
+def stored_blobs(blobs: str, state: str) -> Blobs:
+    """The blobs of this name, or without one those that the local store of this name was run with."""
+    if blobs and not blobs.startswith(("gs://", "file:///")):
+        raise click.ClickException(f"{blobs} names no blobs; use file:///DIR or gs://BUCKET")
+    path = Path(state.removeprefix("sqlite:///")).resolve()
+    if not blobs and state == "firestore":
+        raise click.ClickException("the blobs of a Firestore store have no usual place; name them with --blobs")
+    if not blobs and (path.parent / "blobs").is_dir():
+        blobs = f"file://{path.parent / 'blobs'}"
+    return open_blobs(blobs, beside=state)
 
 
 def absolute_state(state: str) -> str:
