@@ -6,7 +6,7 @@ SPECS := alpaca-mcp-server==2.4.0
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check chaos crash learning fuzz bench cost secrets audit deploy rollback alerts lock clean
+.PHONY: help install demo run test check chaos crash learning fuzz bench peers cost secrets audit deploy rollback alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -50,6 +50,10 @@ fuzz: install  ## send thousands of generated requests to the ops routes (minute
 
 bench: install  ## measure and print the figures
 	$(BIN)/python -m bench
+
+peers: install  ## the same backtest in seven other backtesters, each in its own environment (half an hour)
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python -m bench.peers
 
 cost: install  ## what a month of the schedules costs in Google Cloud, item by item
 	$(BIN)/python -m bench.cost
