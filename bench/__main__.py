@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import (
+    backtests,
     bars,
     chains,
     cold_start,
@@ -41,6 +42,7 @@ PARTS: tuple[tuple[str, Callable[[], list[Figure]]], ...] = (
     ("a trained model at work", learning.measure),
     ("a whole cycle's compute", whole_cycle.measure),
     ("screening over columns", columns.measure),
+    ("a five-year backtest", backtests.measure),
 )
 
 

@@ -18,11 +18,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cli.acts import BARS, OPTIONS, Act, Traded, due_cycles
-from cli.demo import LINES_WITHOUT_A_TERMINAL, OPERATOR, reset_reason, venue_limits
+from cli.acts import BARS, DAY, OPTIONS, Act, Traded, due_cycles
+from cli.demo import LINES_WITHOUT_A_TERMINAL, OPERATOR, reset_reason, spread_limits, venue_limits
+from cli.fills import of_backtest, write_fills
 from cli.options import Moment, Spacing, cash_option
 from cli.processes import venue_settings
-from cli.recordings.loaded import loaded_recording
+from cli.recordings.loaded import loaded_recording, spread_frac
 from cli.recordings.playable import about_recordings, recorded_data
 from cli.report import write_report
 from cli.report_market import market_section
@@ -58,7 +59,7 @@ CLASS_OF = {**CLASSES, "options": AssetClass.STOCK}
 @click.option(
     "--every", type=Spacing(), default="1d", show_default=True, help="Time between crypto cycles: 5m, 4h, 1d."
 )
-@click.option("--check-lookahead", is_flag=True, help="Cut the future away at three moments and compare decisions.")
+@click.option("--check-lookahead", is_flag=True, help="Cut the future away at moments of each module and compare.")
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="[default: var/backtest]")
 def backtest_command(
     modules: str,
@@ -95,6 +96,10 @@ def backtest_command(
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
     out = writable_folder(folder.resolve() if folder else run_folder("backtest"))
+    coarse = between_bars(act, traded, recording)
+    act = replace(act, limits=(*coarse, *act.limits))
+    for note in coarse:
+        console.print(note)
     if check_lookahead:
         _checked(setup, recording, console)
     started_s = time.perf_counter()
@@ -104,7 +109,8 @@ def backtest_command(
     if not result.history.cycles:
         raise click.ClickException(f"nothing was run: {result.ended_early}")
     page, run = _reported(result, act, traded, recording)
-    console.print(_summary(page, write_report(page, run, out), result.ended_early))
+    written = (*write_report(page, run, out), write_fills(of_backtest(result.ledger), out))
+    console.print(_summary(page, written, result.ended_early))
     console.print(f"{count(run.cycles, 'cycle')} in {took_s:.1f} s, {run.cycles / took_s:,.0f} a second")
     if result.ended_early:
         raise SystemExit(STOPPED_BY_HAND if result.ended_early.startswith("stopped by hand") else 1)
@@ -115,6 +121,11 @@ def run_backtest(options: Mapping[str, str]) -> Backtest:
 
     `CronfolioError` for what cannot be run.
     """
+    return backtest(*prepared(options))
+
+
+def prepared(options: Mapping[str, str]) -> tuple[Setup, Recording]:
+    """What `run_backtest` runs from these words; `CronfolioError` for what cannot be run."""
     known = ("modules", "from", "to", "data", "cash", "every")
     lacking = [name for name in known if name not in options]
     if lacking:
@@ -131,13 +142,15 @@ def run_backtest(options: Mapping[str, str]) -> Backtest:
     chosen = {name.upper(): value for name, value in options.items() if name not in known}
     recording = _recording(act.data)
     setup, _ = set_up(act, _modules(options["modules"]), recording, chosen)
-    return backtest(setup, recording)
+    return setup, recording
 
 
 def set_up(
     act: Act, modules: tuple[str, ...], recording: Recording, chosen: Mapping[str, str] | None = None
 ) -> tuple[Setup, Traded]:
     """The demo's cycles of these modules, under its settings and these; `BadRequest` for a window without data."""
+    if act.every != DAY and "crypto" not in modules:
+        raise BadRequest(f"--every is the time between crypto cycles, and {','.join(modules)} has none; leave it out")
     if act.end <= act.start:
         raise BadRequest(f"--to {act.end:%Y-%m-%d %H:%M} is not after --from {act.start:%Y-%m-%d %H:%M}")
     traded = _traded(recording, modules)
@@ -152,6 +165,18 @@ def set_up(
     if not due:
         raise BadRequest(f"no cycle is due from {act.start:%Y-%m-%d %H:%M} to {act.end:%Y-%m-%d %H:%M} UTC")
     return Setup(load(env), act.start, act.cash_usd, due, operator), traded
+
+
+def between_bars(act: Act, traded: Traded, recording: Recording) -> tuple[str, ...]:
+    """Told where cycles come more often than bars, so that some of them see nothing new."""
+    lengths = [recording.series[pair].timeframe for pair in traded.pairs]
+    finest = min(lengths, key=lambda each: each.length, default=None)
+    if finest is None or act.every >= finest.length:
+        return ()
+    minutes = act.every // timedelta(minutes=1)
+    return (
+        f"Crypto cycles come every {minutes:,} minutes over bars of {finest.value}: between two bars no price changes.",
+    )
 
 
 def operator(state: ModeState, at: datetime) -> ModeState | None:
@@ -194,6 +219,9 @@ def _refuse_outside(act: Act, module: str, traded: Traded, recording: Recording)
         raise BadRequest(f"the recording holds nothing for the module {module}; leave it out or name another --data")
     series = [recording.series[name] for name in names]
     first, last = min(map(_opened, series)), max(map(_ended, series))
+    if module == "options":  # bars of an underlying may begin years before anything of its options is known
+        moments = [_moment(recording.chains[name][0].at) for name in names]
+        first = min(moments).replace(hour=0, minute=0, second=0, microsecond=0)
     span = f"the recording for {module} runs from {first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC"
     if not first <= act.start <= last:
         raise BadRequest(f"{span}, and --from {act.start:%Y-%m-%d %H:%M} lies outside it")
@@ -220,11 +248,19 @@ def _utc(text: str) -> datetime:
 
 def _checked(setup: Setup, recording: Recording, console: Console) -> None:
     found = look_ahead(
-        lambda known, due, watch: backtest(replace(setup, due=due), known, watch=watch), recording, setup.due
+        lambda known, due, watch: backtest(replace(setup, due=due), known, watch=watch),
+        recording,
+        setup.due,
+        spreads=spread_frac,
     )
     if found.leak:
         raise click.ClickException(f"a decision looked ahead: {found.leak}")
-    console.print(f"look-ahead check: {count(found.compared, 'decision')} made again without the future, none differs")
+    moments = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in found.cuts)
+    console.print(
+        f"look-ahead check: {count(found.compared, 'decision')} made again without the future, none differs; "
+        f"{found.at_edge:,} of them at the edge of what was known. Cut at {moments} UTC. Checked are decisions and the "
+        "estimated spreads; fills are compared with the venue in the tests."
+    )
 
 
 @contextmanager
@@ -252,10 +288,11 @@ def _reported(result: Backtest, act: Act, traded: Traded, recording: Recording) 
     names, notes = about_recordings(act.data, act.start, act.end)
     lengths = sorted({series.timeframe.value for series in recording.series.values()})
     bars = f"Prices are recorded bars of {' and '.join(lengths)}: what happened within a bar is not known."
+    known = (*venue_limits(traded), *spread_limits(result.history.cycles))
     own = [f"This backtest did not come to its end: {result.ended_early}."] if result.ended_early else []
     around = Surroundings(
         source=f"backtest over the recording {names}",
-        limits=(*own, bars, *venue_limits(traded), *act.limits, *(f"The recording: {note}" for note in notes)),
+        limits=(*own, bars, *known, *act.limits, *(f"The recording: {note}" for note in notes)),
         mode=result.mode,
         market=market_section(result.history, taker_fee_frac=fee),
     )

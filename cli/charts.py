@@ -1,4 +1,4 @@
-"""The equity curve beside cash and buying and holding, and the exposure, as a PNG for light or for dark screens."""
+"""Equity beside cash and buying and holding, the fall from its high, and exposure, as a PNG for light or dark."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from core.reporting.performance import Performance
@@ -53,10 +54,11 @@ def equity_chart(run: Performance, paper: Paper = LIGHT) -> bytes:
             ("Equity beside holding with all the money", [own, whole]),
         ]
     with mpl.rc_context({"font.size": 9, "font.family": "DejaVu Sans"}):
-        figure = Figure(figsize=(9.6, 6.4), dpi=DOTS_PER_INCH, facecolor=paper.background)
-        figure.set_layout_engine("constrained", w_pad=0.12, h_pad=0.1)
+        figure = Figure(figsize=(9.6, 7.4), dpi=DOTS_PER_INCH, facecolor=paper.background)
+        # The constrained layout's solver orders by memory addresses, so equal runs gave pictures that differ.
+        figure.set_layout_engine("tight", pad=0.8)
         heights = (2.4, 1.8)[: len(panels)]
-        *equity, invested = figure.subplots(len(panels) + 1, 1, sharex=True, height_ratios=(*heights, 0.9))
+        *equity, fallen, invested = figure.subplots(len(panels) + 2, 1, sharex=True, height_ratios=(*heights, 0.9, 0.9))
         for axes, (title, lines) in zip(equity, panels, strict=True):
             axes.axhline(float(run.starting_equity_usd), color=paper.ink, linewidth=0.9, linestyle=(0, (1, 3)))
             for line in lines:
@@ -65,16 +67,18 @@ def equity_chart(run: Performance, paper: Paper = LIGHT) -> bytes:
                 axes.plot(line.dates, line.values, color=line.colour, linewidth=line.width, marker=marker, markersize=4)
             _name_ends(axes, lines)
             axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-            _dress(axes, paper, title, StrMethodFormatter("${x:,.0f}"))
+            dress(axes, paper, title, StrMethodFormatter("${x:,.0f}"))
+        values = own.values
+        falls = [value / high - 1 for value, high in zip(values, accumulate(values, max), strict=True)]
+        fallen.fill_between(own.dates, falls, color=paper.hold, linewidth=0)
+        dress(fallen, paper, "Cronfolio's equity below its highest so far", PercentFormatter(1, decimals=None))
         shares = [float(value) for _, value in run.invested_days]
         invested.fill_between(own.dates, shares, color=paper.run, linewidth=0, step="post")
         invested.set_ylim(bottom=0)
         ticks = spread_dates(own.dates[0], own.dates[-1])
         invested.set_xticks(ticks, [f"{day}" for day in ticks])
         span = f"{run.first_at:%Y-%m-%d} to {run.last_at:%Y-%m-%d}, one point a day, n = {len(run.days)}"
-        _dress(
-            invested, paper, f"Share of Cronfolio's equity in the market, {span}", PercentFormatter(1, decimals=None)
-        )
+        dress(invested, paper, f"Share of Cronfolio's equity in the market, {span}", PercentFormatter(1, decimals=None))
         picture = io.BytesIO()
         # Without the library's name and version in the file, equal runs give equal pictures.
         figure.savefig(picture, format="png", facecolor=paper.background, metadata={"Software": None})
@@ -126,7 +130,7 @@ def _name_ends(axes: Axes, lines: Sequence[Line]) -> None:
         )
 
 
-def _dress(axes: Axes, paper: Paper, title: str, ticks: Formatter) -> None:
+def dress(axes: Axes, paper: Paper, title: str, ticks: Formatter) -> None:
     """A quiet frame: a title at the left, horizontal lines, figures without marks."""
     axes.set_title(title, loc="left", color=paper.ink, fontsize=9.5)
     axes.yaxis.set_major_formatter(ticks)

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from cli.acts import BARS, OPTIONS, WATCH, Act, Traded, due_cycles
+from cli.fills import of_venue, write_fills
 from cli.options import Moment, Spacing, cash_option
 from cli.processes import end_children_on_sigterm, functions, venue, venue_settings
 from cli.reconcile import proof, read_ledger
@@ -45,10 +46,12 @@ from core.documents import parsed
 from core.errors import CronfolioError
 from core.model.judgement import Mode, ModeState
 from core.model.limits import Costs
+from core.model.market import AssetClass
 from core.modules import strategy_names
 from core.ports import Store
-from core.reporting.history import read_history
+from core.reporting.history import CycleFacts, read_history
 from core.reporting.performance import performance
+from core.reporting.round_trips import MODULE_OF
 from core.reporting.standing import mode_in_force
 from core.reporting.statistics import percentile
 from core.schedules import POSITION_MONITOR
@@ -56,6 +59,10 @@ from core.schedules import POSITION_MONITOR
 OPERATOR = "demo operator"
 ONE_TRADING_DAY = timedelta(days=1)
 LINES_WITHOUT_A_TERMINAL = 10
+HINDSIGHT = (
+    "A recording is made afterwards, of stocks and coins whose names are still known: those that failed or were "
+    "delisted are hardly among them (survivorship), which flatters this run and buying and holding alike."
+)
 
 
 def venue_limits(traded: Traded) -> tuple[str, ...]:
@@ -83,11 +90,29 @@ def venue_limits(traded: Traded) -> tuple[str, ...]:
     )
     return (
         *(bars if traded.pairs or traded.stocks else ()),
+        *((HINDSIGHT,) if traded.pairs or traded.stocks else ()),
         *(crypto if traded.pairs else ()),
         *(stocks if traded.stocks else ()),
         *(chains if traded.underlyings else ()),
         "This is one run over one period with one set of parameters. Trades overlap in time and are not independent, "
         "so the true uncertainty is larger than the intervals say.",
+    )
+
+
+def spread_limits(cycles: Sequence[CycleFacts]) -> tuple[str, ...]:
+    """How wide the estimated spreads of stocks and coins were; nothing where no cycle saw a quote of one."""
+    seen: dict[str, list[Decimal]] = {}
+    for cycle in cycles:
+        if cycle.module != MODULE_OF[AssetClass.OPTION]:
+            for symbol, (bid, ask) in cycle.quotes.items():
+                seen.setdefault(symbol, []).append(2 * (ask - bid) / (ask + bid))
+    if not seen:
+        return ()
+    told = ", ".join(f"{symbol} {median(spreads):.2%}" for symbol, spreads in sorted(seen.items()))
+    return (
+        f"The estimated spreads, the median of what the cycles saw: {told}. Of stocks they are likely far too high: "
+        "large ones are mostly quoted within a few hundredths of a per cent, so these fills pay too much rather than "
+        "too little.",
     )
 
 
@@ -298,6 +323,7 @@ def conclude(played: Played, console: Console, account: str, alone: Played | Non
         raise click.ClickException(str(error)) from error
     around = replace(
         played.around,
+        limits=(*played.around.limits, *spread_limits(history.cycles)),
         proof=result,
         mode=mode,
         account=account,
@@ -310,7 +336,8 @@ def conclude(played: Played, console: Console, account: str, alone: Played | Non
     page = report_page(run, around)
     folder = played.folder
     save_ledger(played.ledger, folder)
-    written = (*write_report(page, run, folder), folder / "orders.jsonl", folder / "ledger.json")
+    fills = write_fills(of_venue(played.ledger), folder)
+    written = (*write_report(page, run, folder), fills, folder / "orders.jsonl", folder / "ledger.json")
     console.print(terminal(page, written))
     return Concluded(result.agrees and agrees, {module.name: module.trades for module in run.by_module})
 

@@ -6,6 +6,7 @@ import click
 
 from cli.adopt import adopt
 from cli.alerts import alerts
+from cli.backtest import backtest_command
 from cli.chaos import chaos
 from cli.control import halt, resume
 from cli.data import data
@@ -16,12 +17,16 @@ from cli.emergency import emergency
 from cli.halt_drill import halt_drill
 from cli.intelligence import intelligence
 from cli.ml import ml
+from cli.monitor import monitor
+from cli.performance import performance
 from cli.reconcile import reconcile
+from cli.replay import replay
 from cli.report import report
 from cli.run import run
 from cli.schedules import schedules
 from cli.stack import stack
 from cli.status import status
+from cli.sweep import sweep
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -35,6 +40,11 @@ for command in (
     run,
     status,
     report,
+    performance,
+    monitor,
+    backtest_command,
+    replay,
+    sweep,
     intelligence,
     reconcile,
     halt,

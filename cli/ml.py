@@ -144,7 +144,7 @@ def promote_command(name: str, family: str | None, over_champion: bool, state: s
 def rollback_command(name: str, state: str) -> None:
     """Put the model that was in force before in force again; where there was none, none."""
     pointer = _answered(lambda: rollback(_store(state), name, at=datetime.now(UTC), by=_person()))
-    told = f"{pointer.family} of {pointer.promoted_at:%Y-%m-%d %H:%M} UTC is" if pointer.artefacts else "no model is"
+    told = "no model is" if pointer is None else f"{pointer.family} of {pointer.promoted_at:%Y-%m-%d %H:%M} UTC is"
     click.echo(f"{told} in force for {name}")
 
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 from cli.open_trades import open_trades_section
 from cli.reconcile import Proof, cells
+from cli.report_costs import AdviceCost, costs_section
+from cli.report_evaluation import evaluation_sections
+from cli.report_receipts import Documents, receipt_sections
 from cli.report_stops import alarms_section, stop_limit, stops_section
 from cli.report_trades import (
     closed_trades,
@@ -61,7 +64,8 @@ class Page:
 class Surroundings:
     """What is known about a run besides its figures: where prices came from, what it asked of the broker, the proof,
     the mode in force when the report is made, which account it is where there are several, what a market kept
-    out, what watching by quotes brought, and who judged stops between the cycles, if anyone."""
+    out, what watching by quotes brought, who judged stops between the cycles, if anyone, the documents behind the best
+    and the worst trade, what advice cost, and what the broker holds now."""
 
     source: str
     limits: tuple[str, ...] = ()
@@ -73,6 +77,9 @@ class Surroundings:
     market: Section | None = None
     watch: tuple[Section, ...] = ()
     watched: str = ""
+    receipts: Documents = field(default_factory=dict)
+    advice: AdviceCost | None = None
+    broker: Section | None = None
 
 
 def report_page(run: Performance, around: Surroundings) -> Page:
@@ -82,19 +89,23 @@ def report_page(run: Performance, around: Surroundings) -> Page:
         closed_trades(run),
         open_trades_section(run),
         _beside_holding(run),
+        *evaluation_sections(run),
         *around.watch,
         stops_section(run, around.watched),
-        alarms_section(run),
+        alarms_section(run, around.watched),
         results_by_module(run),
         results_by("strategy", run.by_strategy, run),
         idle_strategies(run),
         results_by("symbol", run.by_symbol, run),
         results_by_exit(run),
+        *receipt_sections(run, around.receipts),
         _refusals(run),
         *([] if around.market is None else [around.market]),
         _breakers(run),
+        costs_section(run, around.advice),
         _latency(run, around),
         _requests(run, around.requests or {}),
+        *([] if around.broker is None else [around.broker]),
     ]
     return Page(
         title=f"Cronfolio performance report{f', {around.account}' if around.account else ''}",
@@ -125,10 +136,12 @@ def _tiles(run: Performance) -> tuple[Tile, ...]:
     mean = share(run.exposure.mean_frac)
     beside = [Tile("Cash", signed_share(ZERO), "doing nothing, no interest")]
     if hold is not None and run.hold_at_exposure is not None:
-        basis = f"{basket}, this run's mean exposure, rest cash"
+        basis = f"{basket}, held at that share each day, rest cash"
         beside += [
             Tile(f"Buy and hold {mean}", signed_share(run.hold_at_exposure.return_frac), basis),
-            Tile("Buy and hold 100%", signed_share(hold.return_frac), f"{basket}, equal parts"),
+            Tile(
+                "Buy and hold 100%", signed_share(hold.return_frac), f"{basket}{', equal parts' if names[1:] else ''}"
+            ),
         ]
     return (
         Tile("Return", signed_share(run.return_frac), f"{days}, after all fees, {mean} invested on average"),
@@ -182,10 +195,11 @@ def _beside_holding(run: Performance) -> Section:
         "quoted, and an option's market value is not its exposure, so the basket is no measure of the same risk."
         if run.traded_options
         else f"This run had {mean} of its equity in the market on average, so its fair yardsticks are cash and the "
-        "same basket held with that part of the money; buying and holding with all of it carries far more risk.",
-        f"Buy and hold puts {money(hold.starting_usd)} in equal parts into {', '.join(hold.symbols)} at the ask of "
-        f"{hold.bought_at:%Y-%m-%d}, pays the taker fee on coins, and never sells. With {mean} of the money it buys "
-        "once too, is not rebalanced, and keeps the rest in cash, which earns no interest.",
+        "same basket held at that share; buying and holding with all of it carries far more risk.",
+        f"Buy and hold puts {money(hold.starting_usd)}{' in equal parts' if hold.symbols[1:] else ''} into "
+        f"{', '.join(hold.symbols)} at the ask of "
+        f"{hold.bought_at:%Y-%m-%d}, pays the taker fee on coins, and never sells. Beside it the same is held at "
+        f"{mean} each day, without the costs of keeping it there; the rest is cash, which earns no interest.",
     ]
     if hold.left_out:
         notes.append(f"Without {', '.join(hold.left_out)}, which had no quote on that day.")
@@ -235,7 +249,9 @@ def _breakers(run: Performance) -> Section:
 
 
 def _latency(run: Performance, around: Surroundings) -> Section:
-    rows = [("From the broker's clock to the stored receipt", run.latency.median_ms, run.latency.p95_ms)]
+    rows = []
+    if run.latency is not None:
+        rows.append(("From the broker's clock to the stored receipt", run.latency.median_ms, run.latency.p95_ms))
     if around.request_to_answer_ms is not None:
         rows.append(("From the scheduler's request to the answer", *around.request_to_answer_ms))
     return Section(

@@ -100,9 +100,20 @@ def _pace(run: Performance) -> str:
     return "; ".join(words)
 
 
-def alarms_section(run: Performance) -> Section:
-    alarms, title = run.alarms, "Positions without a live exit"
+def alarms_section(run: Performance, watched: str = "") -> Section:
+    """`watched`: who judged stops between the cycles. Where nobody did, and no module's cycles came within the time
+    after which nobody counts as looking, such alarms tell of the schedule alone and are left out."""
+    slow = [f"{module} every {lasting(each.usual)}" for module, each in run.cadence.items() if each.usual > PATIENCE]
+    is_slow = bool(slow) and len(slow) == len(run.cadence) and not watched
+    alarms, title = run.alarms_at_any_pace if is_slow else run.alarms, "Positions without a live exit"
     basis = f"n = {count(run.cycles, 'cycle')}, {_dates(run)}"
+    if alarms is None and is_slow and run.alarms is not None:
+        why = (
+            f"Not counted: cycles ran less often ({', '.join(slow)}) than the {lasting(PATIENCE)} after which a "
+            "position that nobody looked at is an alarm, so that positions without a stop at the broker were alarms by "
+            "the schedule alone. No other alarm was raised."
+        )
+        return Section(title, basis, FACTS, (), (why,))
     if alarms is None:
         return Section(title, basis, FACTS, (), ("No cycle found a position without a live exit.",))
     rows = (
@@ -111,8 +122,8 @@ def alarms_section(run: Performance) -> Section:
         ("First", moment(alarms.first_at)),
         ("Last", moment(alarms.last_at)),
     )
-    slow = [f"{module} every {lasting(each.usual)}" for module, each in run.cadence.items() if each.usual > PATIENCE]
-    pace = f" Here cycles ran less often than that ({', '.join(slow)}), which leaves such gaps." if slow else ""
+    left = "and alarms of that kind are not counted" if is_slow else "which leaves such gaps"
+    pace = f" Here cycles ran less often than that ({', '.join(slow)}), {left}." if slow else ""
     why = (
         "An alarm is one position, seen by one cycle, that no stop at the broker protects and that its own module has "
         f"not looked at for {lasting(PATIENCE)}, or any position while the mode is HALTED.{pace}"

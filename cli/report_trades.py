@@ -8,12 +8,15 @@ from decimal import Decimal
 
 from cli.sections import FACTS, WORDS, Section, plain_words
 from cli.words import count, interval, lasting, money, period, share, signed_money
+from core.model.trades import ZERO
 from core.reporting.performance import Performance
 from core.reporting.refusals import IdleStrategy
 from core.reporting.round_trips import TradeFigures
 
 WON = ("win rate", "95 % interval")
 """The columns of a group's share of wins."""
+DELIVERED = "delivered"
+"""The strategy of shares that an option brought or took."""
 
 
 def closed_trades(run: Performance) -> Section:
@@ -51,6 +54,12 @@ def closed_trades(run: Performance) -> Section:
         notes.append("The spread is estimated as half the last quote's spread that a cycle saw before each fill.")
     if not spread.is_complete and run.traded_options:
         notes.append("Receipts hold no quotes of option contracts, so the spreads that options paid are not in it.")
+    delivered = [trip.realised_usd for trip in run.closed_trips if trip.strategy == DELIVERED]
+    if delivered:
+        notes.append(
+            f"Shares that options delivered are trades of their own, {signed_money(sum(delivered, ZERO))} with "
+            f"n = {len(delivered)}; they belong to contracts that closed at zero, so look at both together."
+        )
     return Section("Closed trades", _trade_basis(run), FACTS, tuple(rows), tuple(notes))
 
 

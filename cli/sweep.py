@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli.options import Moment, Spacing, cash_option
 from cli.recordings.playable import recorded_data
 from cli.state import run_folder, writable_folder
-from cli.sweep_figures import Overfitting, Trial, overfitting, trials_of
+from cli.sweep_figures import Overfitting, Trial, overfitting, trials_of, tried_of
 from cli.sweep_runs import (
     DONE,
     FAILED,
@@ -76,7 +76,7 @@ def sweep(
     they are done, and those that are there for the same code, data and parameters are not run again: a sweep that was
     ended with Ctrl-C goes on where it was. A run that fails is a row with its reason, and is tried again next time.
     """
-    from cli.backtest import run_backtest
+    from cli.backtest import prepared, run_backtest
 
     if jobs == 0 or jobs < -1:
         raise click.UsageError(f"--jobs {jobs} is no number of processes; use 1 or more, or -1 for one a core")
@@ -94,6 +94,8 @@ def sweep(
             "every": f"{int(every.total_seconds()) // 60}m",
         }
         runs = planned(choices, first, last, folds, options)
+        for begins, ends in dict.fromkeys((run.first, run.last) for run in runs):
+            prepared({**options, "from": begins.isoformat(), "to": ends.isoformat()})
         swept(console, runs, run_backtest, out / "sweep.parquet", jobs=jobs, dask=dask)
         is_told = told(console, runs, out)
     except CronfolioError as error:
@@ -150,8 +152,7 @@ def swept(console: Console, runs: Sequence[Run], runner: Runner, table: Path, *,
     try:
         with Progress(*columns, console=console, transient=True) as progress:
             for row in progress.track(results(missing, runner, jobs=jobs, dask=dask), total=len(missing)):
-                if row is not None:
-                    rows[row["key"]] = row
+                rows[row["key"]] = row
                 if time.monotonic() - saved_s >= SAVED_EVERY_S:
                     write_rows(table, rows.values())
                     saved_s = time.monotonic()
@@ -168,9 +169,10 @@ def swept(console: Console, runs: Sequence[Run], runner: Runner, table: Path, *,
 def told(console: Console, runs: Sequence[Run], folder: Path) -> bool:
     """The trials best first, what chance explains of them, and what failed; whether there is any trial to tell of."""
     wanted = {run.key for run in runs}
-    rows = [row for row in rows_of(folder / "sweep.parquet") if row["key"] in wanted]
+    every = rows_of(folder / "sweep.parquet")
+    rows = [row for row in every if row["key"] in wanted]
     trials, daily, days = trials_of(rows)
-    found = overfitting(trials, daily, days)
+    found = overfitting(trials, daily, days, tried=tried_of(every, runs))
     (folder / "overfitting.json").write_text(json.dumps(dataclasses.asdict(found), default=str, indent=2) + "\n")
     if trials:
         console.print(_table(trials))
@@ -182,6 +184,8 @@ def told(console: Console, runs: Sequence[Run], folder: Path) -> bool:
         console.print("", f"{count(len(failed), 'run')} failed; a trial without all its windows is left out above:")
         for row in failed[:MOST_FAILURES]:
             console.print(f"  {_named(row)}: {row['reason']}", markup=False, soft_wrap=True)
+    if len(rows) < len(wanted):
+        console.print("", f"{count(len(wanted) - len(rows), 'run')} not run yet: the same command goes on there")
     console.print("", f"{folder / 'sweep.parquet'} and overfitting.json", soft_wrap=True)
     return bool(trials)
 
@@ -210,15 +214,17 @@ def sentences(found: Overfitting) -> tuple[str, ...]:
         deflated = "Deflated Sharpe ratio: none; the returns are too few or never vary."
     else:
         deflated = (
-            f"Deflated Sharpe ratio: counting all trials, that of {best} is truly above zero with a probability of "
-            f"{found.deflated_probability:.0%}; 95 % would be convincing."
+            f"Deflated Sharpe ratio: {count(found.tried, 'set')} of parameters tried on these data and days, with "
+            f"those that failed and those of earlier code. The best of so many rules worth nothing shows "
+            f"a lower one than {best} in {found.deflated_probability:.0%} of cases; 95 % would be convincing."
         )
     if found.overfitting_probability is None:
         luck = "Probability of backtest overfitting: none; it needs eight days and two trials that differ."
     else:
         luck = (
             "Probability of backtest overfitting: the best of one half of the time is no better than the median in the "
-            f"other half in {found.overfitting_probability:.0%} of the splits; half is what chance does."
+            f"other half in {found.overfitting_probability:.0%} of the splits; of {found.trials} trials "
+            f"worth the same, chance does that in {-(-found.trials // 2) / found.trials:.0%}."
         )
     if found.next_best_frac is None or found.next_median_frac is None:
         ahead = "Chosen by the windows before: none; it needs two trials and two windows at least."

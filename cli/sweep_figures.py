@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 import numpy as np
 
-from cli.sweep_runs import DAYS_A_YEAR, DONE, Row, sharpe
+from cli.sweep_runs import DAYS_A_YEAR, DONE, SEPARATOR, Row, Run, sharpe
 from core.ml.validation import deflated_sharpe, overfitting_probability
 from core.model.bars import FloatArray
 
@@ -31,13 +31,15 @@ class Trial:
 class Overfitting:
     """Statistics of the whole sweep; None where there is too little to say.
 
-    `deflated_probability`: that the best trial's true Sharpe ratio is above zero, given how many were tried (Bailey and
-    Lopez de Prado 2014). `overfitting_probability`: how often the best of one half of the time is no better than the
-    median in the other (CSCV; Bailey et al. 2016). `next_best_frac`, `next_median_frac`: what the best of the windows
-    so far made in the next one, and the median trial, on the average of the windows after the first.
+    `trials`: those that are compared; `tried`: all sets of parameters that the table has on these days and data.
+    `deflated_probability`: how often the best of so many worthless ones shows a lower Sharpe ratio than the best trial
+    (Bailey and Lopez de Prado 2014). `overfitting_probability`: how often the best of one half of the time is no
+    better than the median in the other (CSCV; Bailey et al. 2016). `next_best_frac`, `next_median_frac`: what the best
+    of the windows so far made in the next one, and the median trial, on the average of the windows after the first.
     """
 
     trials: int
+    tried: int
     days: int
     first: date | None
     last: date | None
@@ -66,10 +68,23 @@ def trials_of(rows: Sequence[Row]) -> tuple[tuple[Trial, ...], FloatArray, tuple
     return tuple(trials), table, tuple(shared)
 
 
-def overfitting(trials: Sequence[Trial], table: FloatArray, days: Sequence[date]) -> Overfitting:
-    """What chance explains of the best of these trials, all of them counted."""
+def tried_of(rows: Iterable[Row], runs: Iterable[Run]) -> int:
+    """How many sets of parameters a table has on the data of these runs and on any of their days: by every revision of
+    the code, and failed ones too, since whoever chooses has seen them all."""
+    asked = {(run.data, run.first, run.last) for run in runs}
+    same = [
+        row
+        for row in rows
+        if any(row["data"] == data and row["first"] < last and row["last"] > first for data, first, last in asked)
+    ]
+    return len({frozenset(row["parameters"].split(SEPARATOR)) for row in same})
+
+
+def overfitting(trials: Sequence[Trial], table: FloatArray, days: Sequence[date], *, tried: int = 0) -> Overfitting:
+    """What chance explains of the best of these trials, `tried` or all of them counted."""
+    tried = max(tried, len(trials))
     if not trials:
-        return Overfitting(0, 0, None, None, "", None, None, None, None, None)
+        return Overfitting(0, tried, 0, None, None, "", None, None, None, None, None)
     best = trials[0]
     deviations = table.std(axis=0, ddof=1) if len(table) > 1 else np.zeros(len(trials))
     safe = np.where(deviations > 0, deviations, 1.0)
@@ -78,12 +93,13 @@ def overfitting(trials: Sequence[Trial], table: FloatArray, days: Sequence[date]
     do_differ = len(table) > 0 and bool(np.ptp(table, axis=1).any())
     return Overfitting(
         trials=len(trials),
+        tried=tried,
         days=len(days),
         first=days[0] if days else None,
         last=days[-1] if days else None,
         best=best.parameters,
         best_sharpe=best.sharpe,
-        deflated_probability=deflated_sharpe(best.returns, daily_sharpes) if best.sharpe is not None else None,
+        deflated_probability=deflated_sharpe(best.returns, daily_sharpes, tried) if best.sharpe is not None else None,
         overfitting_probability=overfitting_probability(table, np.empty((len(table), 0))) if do_differ else None,
         next_best_frac=None if ahead is None else ahead[0],
         next_median_frac=None if ahead is None else ahead[1],
@@ -108,12 +124,13 @@ def _trial(name: str, rows: Sequence[Row], returns: FloatArray, days: Sequence[d
     years = sum((row["last"] - row["first"]).total_seconds() for row in rows) / 86_400 / DAYS_A_YEAR
     folds = tuple(float(row["return_frac"]) for row in rows)
     growth = float(np.prod([1 + each for each in folds]))
+    curve = np.concatenate([[1.0], np.cumprod(1 + returns)])
     return Trial(
         parameters=name,
         returns=returns,
         folds=folds,
         sharpe=sharpe(returns, len(days) / years),
         annual_return_frac=growth ** (1 / years) - 1,
-        max_drawdown_frac=max(float(row["max_drawdown_frac"]) for row in rows),
+        max_drawdown_frac=float((1 - curve / np.maximum.accumulate(curve)).max()),
         closed_trades=sum(int(row["closed_trades"]) for row in rows),
     )

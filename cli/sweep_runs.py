@@ -82,8 +82,8 @@ def windows(first: datetime, last: datetime, folds: int) -> tuple[tuple[datetime
     return tuple(pairwise([*(first + timedelta(days=n_days * n // folds) for n in range(folds)), last]))
 
 
-def run_one(run: Run, runner: Runner) -> Row | None:
-    """The row of one run; one that fails is a row with its reason, one that was stopped by hand is none."""
+def run_one(run: Run, runner: Runner) -> Row:
+    """The row of one run; one that fails is a row with its reason, one that was stopped by hand stops the sweep."""
     options = {**dict(run.options), "from": run.first.isoformat(), "to": run.last.isoformat(), **dict(run.parameters)}
     row: Row = {
         "key": run.key,
@@ -98,9 +98,10 @@ def run_one(run: Run, runner: Runner) -> Row | None:
     }
     try:
         played = runner(options)
+        if played.ended_early.startswith("stopped by hand"):
+            raise KeyboardInterrupt  # the backtest caught it, to keep what it had done
         if played.ended_early:
-            by_hand = played.ended_early.startswith("stopped by hand")
-            return None if by_hand else {**row, "status": FAILED, "reason": played.ended_early}
+            return {**row, "status": FAILED, "reason": played.ended_early}
         return {**row, **figures(played.history)}
     except FAULTS as fault:
         return {**row, "status": FAILED, "reason": f"{type(fault).__name__}: {fault}"}
@@ -168,7 +169,7 @@ def write_rows(table: Path, rows: Iterable[Row]) -> None:
     os.replace(beside, table)
 
 
-def results(runs: Sequence[Run], runner: Runner, *, jobs: int, dask: str) -> Iterator[Row | None]:
+def results(runs: Sequence[Run], runner: Runner, *, jobs: int, dask: str) -> Iterator[Row]:
     """The rows as they are done: in processes of this machine, or on a Dask cluster at this address."""
     from joblib import Parallel, delayed, parallel_config
 

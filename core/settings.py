@@ -249,6 +249,12 @@ class Settings(BaseModel):
         """Where the figures come from: `paper`, or `replay` for a venue of our own."""
         return "paper" if _host(self.alpaca_base_url) == PAPER_HOST else "replay"
 
+    def model_copy(self, **how: Any) -> Settings:
+        """A copy has limits of its own."""
+        copied = super().model_copy(**how)
+        copied.__dict__.pop("limits", None)
+        return copied
+
     @cached_property
     def limits(self) -> Limits:
         """The limits in the judgement's own terms."""

@@ -122,13 +122,18 @@ def spread_frac(series: Series, completed: int) -> float | None:
 def spreads(series: Series) -> Floats:
     """(n_bars,) the estimate after each bar, causal; NaN nowhere from the 30th bar on."""
     if "spreads" not in series.caches:
-        import pandas as pd
-        from bidask import edge_rolling
-
-        bars = pd.DataFrame({"open": series.opens, "high": series.highs, "low": series.lows, "close": series.closes})
-        horizons = pd.concat([edge_rolling(bars, window=window).abs() for window in SPREAD_WINDOWS_BARS], axis=1)
-        largest = horizons.max(axis=1)
-        seen = largest.where(largest > _NO_BOUNCE_FRAC).ffill().fillna(0.0)
-        series.caches["spreads"] = np.asarray(seen, dtype=np.float64)
+        series.caches["spreads"] = estimated_spreads(series.opens, series.highs, series.lows, series.closes)
     spreads: Floats = series.caches["spreads"]
     return spreads
+
+
+def estimated_spreads(opens: Floats, highs: Floats, lows: Floats, closes: Floats) -> Floats:
+    """(n_bars,) the estimate after each bar from these columns."""
+    import pandas as pd
+    from bidask import edge_rolling
+
+    bars = pd.DataFrame({"open": opens, "high": highs, "low": lows, "close": closes})
+    horizons = pd.concat([edge_rolling(bars, window=window).abs() for window in SPREAD_WINDOWS_BARS], axis=1)
+    largest = horizons.max(axis=1)
+    seen = largest.where(largest > _NO_BOUNCE_FRAC).ffill().fillna(0.0)
+    return np.array(seen, dtype=np.float64)

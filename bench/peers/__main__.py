@@ -9,6 +9,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,16 +121,18 @@ def _row(console: Console, table: Table, peer: Peer, jobs: dict[str, Path], name
 def _difference(peer: Peer, ours: Run, theirs: Run, given: job.Job) -> str:
     """What differs in fills or in the final value; empty where all is equal to the cent."""
     expected = sorted(_as_filled(peer, ours, given))
-    if [fill[:3] for fill in expected] != [fill[:3] for fill in theirs.fills]:
-        other = set(fill[:3] for fill in expected) ^ set(fill[:3] for fill in theirs.fills)
-        return f"{len(other)} fills differ, such as {min(other)}"
-    apart = [abs(mine[3] - its[3]) for mine, its in zip(expected, theirs.fills, strict=True)]
-    if apart and max(apart) > CLOSE_ENOUGH:
-        return f"prices of fills differ by up to {max(apart):.6f}"
+    found = sorted(theirs.fills)
+    mine, its = Counter(fill[:3] for fill in expected), Counter(fill[:3] for fill in found)
+    if mine != its:
+        other = (mine - its) + (its - mine)
+        return f"{other.total()} fills differ, such as {min(other)}"
+    for (*_, price), (*_, other_price) in zip(expected, found, strict=True):
+        if not abs(price - other_price) <= CLOSE_ENOUGH:
+            return f"prices of fills differ, such as {price:.6f} and {other_price:.6f}"
     final = _worth(expected, given) if peer.fills_at_decided_open else ours.final_usd
     off = abs(final - theirs.final_usd)
     # a fee in whole cents is off by half a cent at most
-    if off >= max(CENT / 2, peer.n_cents * CENT / 2 * len(expected)):
+    if not off < max(CENT / 2, peer.n_cents * CENT / 2 * len(expected)):  # no number is no equal
         return f"the same fills, the final value {off:,.2f} dollars apart"
     return ""
 

@@ -41,6 +41,7 @@ class AccountBooks:
     lots: dict[str, deque[Lot]] = field(default_factory=dict)
     fills: list[Fill] = field(default_factory=list)
     version: int = 0
+    fees: dict[str, FeePosting] = field(default_factory=dict)
     _fees: list[tuple[int, FeePosting]] = field(default_factory=list)
     _events: list[tuple[datetime, OptionEvent | Delivery]] = field(default_factory=list)
     _moments: list[tuple[int, bool]] = field(default_factory=list)
@@ -86,6 +87,7 @@ class AccountBooks:
         if coins or dollars:
             fee_id = f"{at:%Y%m%d}000000000::{exchange_id(f'fee of {fill_id}')}"
             posting = FeePosting(fee_id, symbol, order.side, at.date(), coins, dollars)
+            self.fees[self.fills[-1].fill_id] = posting
             self._fees.append(((at_us // DAY_US + 1) * DAY_US, posting))
         self._mark(at_us, is_at_open=is_at_open)
 

@@ -4,6 +4,7 @@ sends is the live cycle's own code; only the exchange, the clock and the state a
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,11 +27,12 @@ from core.execution.executor import act, cancel
 from core.execution.follow import fees_are_due
 from core.model.judgement import Decision, Mode, ModeState, Refusal, Snapshot
 from core.model.market import AssetClass, Clock
-from core.model.trades import ZERO, Books, Trade
+from core.model.orders import OrderStatus
+from core.model.trades import ZERO, Books, OrderRecord, Trade
 from core.modules import CLASSES, module_named
-from core.reporting.history import CycleFacts, History
+from core.reporting.history import BROKER, CycleFacts, History
 from core.settings import Settings
-from core.units import cents, decimal_from_float
+from core.units import cents
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,9 @@ Operator = Callable[[ModeState, datetime], ModeState | None]
 """A person: what a mode that a breaker set is changed to at the end of a cycle, or None."""
 
 Watcher = Callable[[Snapshot, Decision], None]
+
+OBJECTS_BEFORE_A_SEARCH = 50_000
+"""Cycles make thousands of values and no circles of them, so that garbage is rarely worth searching for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,8 @@ def backtest(
     run = _Run(setup, recording, watch)
     ended_early = ""
     due = None
+    thresholds = gc.get_threshold()
+    gc.set_threshold(OBJECTS_BEFORE_A_SEARCH, *thresholds[1:])
     try:
         for due in setup.due:
             facts = run.cycle(due)
@@ -101,6 +108,8 @@ def backtest(
     except FAULTS as fault:
         notes = "".join(f" ({note})" for note in getattr(fault, "__notes__", ()))
         ended_early = f"{due.cycle_id if due else 'the first cycle'} failed{notes}: {type(fault).__name__}: {fault}"
+    finally:
+        gc.set_threshold(*thresholds)
     ledger = run.exchange.ledger()
     trades = sorted(run.trades.values(), key=lambda trade: (trade.opened_at, trade.trade_id))
     history = History(tuple(run.cycles), tuple(trades))
@@ -167,7 +176,7 @@ class _Run:
             self.trades |= {trade.trade_id: trade for trade in settlement.trades}
         alarms = exit_alarms(facts, past.books, mode, due.module, self._watched)
         self._watched[due.module] = as_of
-        self.cycles.append(_facts_of(due, facts, mode, decision, alarms))
+        self.cycles.append(_facts_of(due, snapshot, facts, mode, decision, sent, alarms))
         if self._setup.operator is not None:
             self.mode = self._setup.operator(self.mode, as_of) or self.mode
         return self.cycles[-1]
@@ -229,8 +238,17 @@ def _sights(setup: Setup, recording: Recording) -> Iterator[tuple[str, Sights]]:
             yield name, Sights(recording, universe, symbols, times, setup.settings.limits.signals)
 
 
-def _facts_of(due: Due, facts: BrokerFacts, mode: ModeState, decision: Decision, alarms: Sequence[str]) -> CycleFacts:
+def _facts_of(
+    due: Due,
+    snapshot: Snapshot,
+    facts: BrokerFacts,
+    mode: ModeState,
+    decision: Decision,
+    sent: Sequence[OrderRecord],
+    alarms: Sequence[str],
+) -> CycleFacts:
     """What a receipt would tell of the cycle, but for the time it took."""
+    refused = (record for record in sent if record.status is OrderStatus.REJECTED)
     seen = {view.symbol: view.facts for view in decision.views}
     return CycleFacts(
         module=due.module,
@@ -246,12 +264,11 @@ def _facts_of(due: Due, facts: BrokerFacts, mode: ModeState, decision: Decision,
         mode_reason=mode.reason,
         mode_at=mode.at,
         quotes={
-            symbol: (decimal_from_float(float(own["bid"])), decimal_from_float(float(own["ask"])))
-            for symbol, own in seen.items()
-            if "bid" in own
+            symbol: (quote.bid, quote.ask) for symbol in seen if (quote := snapshot.quotes.get(symbol)) is not None
         },
-        refusals=tuple(
-            sorted(decision.refusals, key=_in_order_of((*seen, *(each.symbol for each in decision.refusals))))
+        refusals=(
+            *sorted(decision.refusals, key=_in_order_of((*seen, *(each.symbol for each in decision.refusals)))),
+            *(Refusal(record.intent.symbol, BROKER, record.note) for record in refused),
         ),
         duration_ms=None,
         alarms=tuple(alarms),

@@ -22,7 +22,7 @@ from core.backtest.recording import Recording
 from core.errors import BadRequest, BrokerRefused
 from core.model.market import Asset, AssetClass, Clock, LastTrade, Quote, TradingSession
 from core.model.options import MULTIPLIER, Chain
-from core.model.orders import Account, Activities, Fill, Order, OrderIntent, OrderStatus, Position
+from core.model.orders import Account, Activities, FeePosting, Fill, Order, OrderIntent, OrderStatus, Position
 from core.ports import ChainWindow
 from core.units import CENT
 
@@ -37,12 +37,14 @@ Told = TypeVar("Told")
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """All that happened to the account: units by symbol, orders with their legs, and fills in the order they came."""
+    """All that happened to the account: units by symbol, orders with their legs, fills in the order they came, and the
+    fees of those that paid any, by the fill's id."""
 
     cash_usd: Decimal
     holdings: Mapping[str, Decimal]
     orders: tuple[Order, ...]
     fills: tuple[Fill, ...]
+    fees: Mapping[str, FeePosting]
 
 
 class SimulatedExchange:
@@ -55,6 +57,7 @@ class SimulatedExchange:
         self._account_id = exchange_id("account")
         self._told: dict[str, tuple[Any, Any]] = {}
         self._listed: list[int] = []
+        self._stocks: dict[str, Asset] = {}
         self._next = self._newest = 0
 
     @property
@@ -164,9 +167,9 @@ class SimulatedExchange:
 
     def assets(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Asset, ...]:
         """The named assets that have a price by now; crypto's steps move with it and hold for a UTC day."""
-        tapes = (tape for tape in self._floor.tapes.values() if tape.symbol in symbols)
-        priced = ((each, each.price_of_day(self._floor.now_us)) for each in tapes if each.asset_class is asset_class)
-        return tuple(_asset(each.symbol, asset_class, price.value) for each, price in priced if price is not None)
+        tapes = (each for each in self._floor.tapes.values() if each.asset_class is asset_class)
+        found = (self._asset(tape) for tape in tapes if tape.symbol in symbols)
+        return tuple(asset for asset in found if asset is not None)
 
     def sessions(self, first: date, last: date) -> tuple[TradingSession, ...]:
         calendar = self._floor.calendar
@@ -206,6 +209,7 @@ class SimulatedExchange:
             holdings=floor.books.holdings(),
             orders=tuple(order.told() for order in floor.tops),
             fills=tuple(floor.books.fills),
+            fees=dict(floor.books.fees),
         )
 
     def _recorded(self, symbols: Sequence[str]) -> list[str]:
@@ -228,6 +232,18 @@ class SimulatedExchange:
 
     def _free_usd(self) -> Decimal:
         return max(buying_power_usd(self._floor), ZERO).quantize(CENT, ROUND_DOWN)
+
+    def _asset(self, tape: Tape) -> Asset | None:
+        """None before its first price, after which a stock's steps stay as they are."""
+        kept = self._stocks.get(tape.symbol)
+        price = tape.price_of_day(self._floor.now_us) if kept is None else None
+        if price is None:
+            return kept
+        if tape.asset_class is AssetClass.STOCK:
+            return self._stocks.setdefault(tape.symbol, Asset(tape.symbol, tape.asset_class, True, UNIT, UNIT, CENT))
+        least = (orders_acceptance.CRYPTO_MINIMUM_USD / price.value).quantize(UNIT, ROUND_CEILING)
+        increment = price_increment(price.value, tape.asset_class)
+        return Asset(tape.symbol, tape.asset_class, True, least, UNIT, increment)
 
     def _owned(self, symbol: str, held: Decimal) -> Position:
         """A position that is still to be priced."""
@@ -273,13 +289,6 @@ class SimulatedExchange:
         now_us = self._floor.now_us
         mark_us = self._floor.calendar.last_close_us(now_us) if self._has_stocks else now_us // DAY_US * DAY_US
         return self._started_us if mark_us is None else max(mark_us, self._started_us)
-
-
-def _asset(symbol: str, asset_class: AssetClass, price: Decimal) -> Asset:
-    if asset_class is AssetClass.CRYPTO:
-        least = (orders_acceptance.CRYPTO_MINIMUM_USD / price).quantize(UNIT, ROUND_CEILING)
-        return Asset(symbol, asset_class, True, least, UNIT, price_increment(price, asset_class))
-    return Asset(symbol, asset_class, True, UNIT, UNIT, CENT)
 
 
 def _cents(value: Decimal) -> Decimal:

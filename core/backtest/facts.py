@@ -169,11 +169,12 @@ class Sights:
         self._universe, self._rules = universe, rules
         self._at = {at: index for index, at in enumerate(times)}
         self._now = np.array([as_datetime64(at) for at in times])
-        starts = [history_start(universe, rules, at) for at in times]
+        starts = np.array([as_datetime64(history_start(universe, rules, at)) for at in times])
         self._tracks = [track(recording.series[each], universe.timeframe, recording.sessions) for each in symbols]
         self._n_closed = np.searchsorted(_session_times(recording.sessions)[1], self._now, "right")
-        windows = [self._windows(each, np.array([as_datetime64(at) for at in starts])) for each in self._tracks]
-        self._first, self._end, self._is_sound = (np.stack(each) for each in zip(*windows, strict=True))
+        windows = [self._windows(each, starts) for each in self._tracks]
+        # a moment's values side by side, as they are asked for
+        self._first, self._end, self._is_sound = (np.stack(each, axis=1) for each in zip(*windows, strict=True))
         self._rows = np.full(self._first.shape, -1)
         self._features = self._worked_out()
         self._row_of = {symbol: row for row, symbol in enumerate(symbols)}
@@ -186,13 +187,13 @@ class Sights:
         """Bars, features and gaps of these symbols, which are some of ours."""
         index = self._at[moment]
         asked = [self._row_of[symbol] for symbol in symbols]
-        is_sound = self._is_sound[:, index].tolist()
+        is_sound, first, end = (each[index].tolist() for each in (self._is_sound, self._first, self._end))
         rows = [row for row in asked if is_sound[row]]
         gaps = () if len(rows) == len(asked) else tuple(self._gap(row, index) for row in asked if not is_sound[row])
-        windows = [(row, self._first.item(row, index), self._end.item(row, index)) for row in rows]
+        windows = [(row, first[row], end[row]) for row in rows]
         if self._kept is None or self._kept[0] != windows:
             names = tuple(self.symbols[row] for row in rows)
-            values = self._features[:, self._rows[rows, index], np.newaxis]
+            values = self._features[self._rows[index, rows]].T.copy()[:, :, np.newaxis]
             self._kept = windows, self._bars(names, windows), Features(names, dict(zip(NAMES, values, strict=True)))
         return self._kept[1], self._kept[2], gaps
 
@@ -223,7 +224,7 @@ class Sights:
 
     def _gap(self, row: int, index: int) -> Refusal:
         """Why a symbol's bars are not believed, in the words of `core.data.bars`."""
-        bars, first, end = self._tracks[row], int(self._first[row, index]), int(self._end[row, index])
+        bars, first, end = self._tracks[row], int(self._first[index, row]), int(self._end[index, row])
         seen = int(np.searchsorted(bars.seen_at, self._now[index], "right"))
         if seen <= first:
             why = "the source has no bars for this symbol"
@@ -254,27 +255,27 @@ class Sights:
         return Bars(names, timeframe, opened_at, *values)
 
     def _worked_out(self) -> FloatArray:
-        """(n_features, n_windows) of every window of every symbol; `_rows` says which one is whose at which moment."""
+        """(n_windows, n_features) of every window of every symbol; `_rows` says which one is whose at which moment."""
         found: list[FloatArray] = []
         for row in range(len(self.symbols)):
-            sound = np.flatnonzero(self._is_sound[row])
-            key = np.stack([self._first[row, sound], self._end[row, sound], *self._benchmark(sound)])
+            sound = np.flatnonzero(self._is_sound[:, row])
+            key = np.stack([self._first[sound, row], self._end[sound, row], *self._benchmark(sound)])
             windows, place = np.unique(key, axis=1, return_inverse=True)
-            self._rows[row, sound] = place.ravel() + sum(each.shape[1] for each in found)
+            self._rows[sound, row] = place.ravel() + sum(map(len, found))
             for start in range(0, windows.shape[1], WINDOWS_AT_ONCE):
                 found.append(self._features_of(row, windows[:, start : start + WINDOWS_AT_ONCE]))
-        return np.concatenate(found, axis=1) if found else np.empty((len(NAMES), 0))
+        return np.concatenate(found) if found else np.empty((0, len(NAMES)))
 
     def _benchmark(self, moments: Ints) -> tuple[Ints, ...]:
         """The benchmark's window, which a relative strength rests on as well; an empty one while it is not sound."""
         if BENCHMARK not in self.symbols:
             return ()
         row = self.symbols.index(BENCHMARK)
-        is_sound = self._is_sound[row, moments]
-        return np.where(is_sound, self._first[row, moments], 0), np.where(is_sound, self._end[row, moments], 0)
+        is_sound = self._is_sound[moments, row]
+        return np.where(is_sound, self._first[moments, row], 0), np.where(is_sound, self._end[moments, row], 0)
 
     def _features_of(self, row: int, windows: Ints) -> FloatArray:
-        """(n_features, n_windows): the newest features of many windows of one symbol, each a row of its own."""
+        """(n_windows, n_features): the newest features of many windows of one symbol, each a row of its own."""
         bars, first, end = self._tracks[row], windows[0], windows[1]
         n_bars = int((end - first).max())
         place = end[:, np.newaxis] + np.arange(-n_bars, 0)
@@ -284,7 +285,7 @@ class Sights:
         names = tuple(map(str, range(len(first))))
         relative = None if len(windows) == 2 else self._relative(opened_at, values[3], windows[2:])
         known = features(Bars(names, self._universe.timeframe, opened_at, *values), last=1, relative=relative)
-        return np.stack([known[name][:, 0] for name in NAMES])
+        return np.stack([known[name][:, 0] for name in NAMES], axis=1)
 
     def _relative(self, opened_at: TimeArray, close: FloatArray, windows: Ints) -> FloatArray:
         """Log close over the benchmark's of the same day, where the benchmark's window has that day."""

@@ -88,7 +88,7 @@ class Tape:
         """The last price when the UTC day began, by which an asset's steps go all day; on its first day the last."""
         day_us = at_us // DAY_US * DAY_US
         if self._price_of_day[0] != day_us:
-            self._price_of_day = (day_us, self._price(day_us, None))
+            self._price_of_day = (day_us, self._price(day_us, self._price_of_day[1]))
         return self._price_of_day[1] or self.price(at_us)
 
     def _price(self, at_us: int, before: Price | None) -> Price | None:

@@ -32,13 +32,19 @@ def exit_alarms(
     if is_halted:
         names = ", ".join(position.symbol for position in facts.positions)
         found.append(f"mode is {mode.mode}: no exit is sent for {names}; only what rests at the broker protects")
+    unlisted = tuple(_unlisted(facts, books))
     for name, asset_class in CLASSES.items():
         if asset_class is not AssetClass.CRYPTO and not facts.clock.is_open:
             continue
-        found += _unlisted(facts, books, asset_class)
-        if is_halted:
-            continue
+        found += [
+            f"{text(trade.position_quantity)} {trade.symbol} without a live exit: the books hold it, and no position "
+            "of it can be read at the broker; look at the account, then `cronfolio reconcile`"
+            for trade in unlisted
+            if trade.asset_class is asset_class
+        ]
         held = [position for position in facts.positions if position.asset_class is asset_class]
+        if is_halted or not held:
+            continue
         watched_at = facts.as_of if name == module else watched.get(name)
         for coverage in exit_coverage(held, facts.orders, watched_at=watched_at, as_of=facts.as_of):
             if coverage.gap > 0:
@@ -46,19 +52,16 @@ def exit_alarms(
     return tuple(found)
 
 
-def _unlisted(facts: BrokerFacts, books: Books, asset_class: AssetClass) -> Iterator[str]:
+def _unlisted(facts: BrokerFacts, books: Books) -> Iterator[Trade]:
     """Open trades without a position, but for those that fills, or the end of an option, will close once booked."""
     listed = {position.symbol for position in facts.positions}
     unbooked = [record.intent for record in books.unsettled if record.filled_quantity > record.booked_quantity]
-    moving = {name for intent in unbooked for name in (intent.symbol, *(leg.symbol for leg in intent.legs))}
+    listed |= {name for intent in unbooked for name in (intent.symbol, *(leg.symbol for leg in intent.legs))}
     for trade in books.open_trades:
-        is_missing = trade.asset_class is asset_class and trade.symbol not in listed | moving
-        is_dust = abs(trade.open_quantity * trade.unit_cost_usd) < DUST_USD
-        if is_missing and not is_dust and not _has_ended(trade, facts.as_of):
-            yield (
-                f"{text(trade.position_quantity)} {trade.symbol} without a live exit: the books hold it, and no "
-                "position of it can be read at the broker; look at the account, then `cronfolio reconcile`"
-            )
+        if trade.symbol in listed or _has_ended(trade, facts.as_of):
+            continue
+        if abs(trade.open_quantity * trade.unit_cost_usd) >= DUST_USD:
+            yield trade
 
 
 def _has_ended(trade: Trade, as_of: datetime) -> bool:

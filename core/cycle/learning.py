@@ -107,7 +107,7 @@ def _learned(
             seed=SEED,
         )
         promoted, told["kept_champion"] = _promoted(world, candidate, as_of)
-    except (BadFacts, BrokerRefused) as reason:
+    except (BadFacts, BrokerRefused, Conflict) as reason:
         return {**told, "status": "nothing_learned", "reason": str(reason), "promoted": ""}
     figures = [
         {"family": each.family, "auc": each.auc, "brier": each.brier, "base_brier": each.base_brier}
@@ -129,6 +129,8 @@ def _parameters(world: World, name: str, own: Sequence[Trade], as_of: datetime) 
         if isinstance(change, str):
             return {"parameter": "", "parameter_reason": change}
         applied(world.store, change)
+    except Conflict as error:
+        return {"parameter": "", "parameter_reason": f"changed meanwhile, so the next night decides: {error}"}
     except BadFacts as error:
         return {"parameter": "", "parameter_reason": str(error)}
     return {"parameter": f"{change.name} {change.after:g}", "parameter_reason": change.why}

@@ -12,7 +12,7 @@ from core.cycle.claim import Claim
 from core.documents import document
 from core.execution.settle import Settlement
 from core.model.judgement import Decision
-from core.model.orders import Fill, OrderClass, OrderIntent, OrderStatus
+from core.model.orders import Fill, OrderClass, OrderIntent, OrderStatus, Purpose, TimeInForce
 from core.model.trades import ZERO, Books, LegRecord, OrderRecord, Trade
 from core.modules.entries import ENTRY_LIFETIME
 from core.ports import Write
@@ -81,12 +81,20 @@ def abandoned(books: Books, cycle_id: str, as_of: datetime) -> tuple[Books, tupl
 
 
 def with_rejections(books: Books, records: Iterable[OrderRecord], as_of: datetime) -> Books:
-    """The books remembering a day of the broker's refusals; for most of them it lists no order."""
+    """The books remembering a day of the broker's refusals; for most of them it lists no order.
+
+    Refused protection is not counted, as what it was for is watched and needs no end of all entries. A stop for the day
+    is remembered by its symbol, so that it is asked for once.
+    """
     recent = [at for at in books.rejected_at if at > as_of - timedelta(days=1)]
-    rejected = {record.client_order_id for record in records if record.status is OrderStatus.REJECTED}
-    if not rejected and len(recent) == len(books.rejected_at):
-        return books
-    return replace(books, rejected_at=(*recent, *(as_of for _ in rejected)))
+    stops = {symbol: day for symbol, day in books.stops_refused.items() if day == as_of.date()}
+    refused = {record.client_order_id: record for record in records if record.status is OrderStatus.REJECTED}
+    for record in refused.values():
+        if record.intent.purpose is not Purpose.PROTECT:
+            recent.append(as_of)
+        elif record.intent.time_in_force is TimeInForce.DAY:
+            stops[record.intent.symbol] = record.planned_at.date()
+    return replace(books, rejected_at=tuple(recent), stops_refused=stops)
 
 
 def documents(

@@ -15,13 +15,13 @@ from core.cycle import claim as claiming
 from core.cycle import progress
 from core.cycle import universe as listings
 from core.cycle.alarms import exit_alarms
-from core.cycle.evidence import evidence, judged, save
+from core.cycle.evidence import Blob, evidence, judged, packed
 from core.cycle.look import BrokerFacts, activities_since, broker_facts, market_facts
 from core.cycle.receipt import receipt
 from core.cycle.records import abandoned, documents, planned, to_cancel, with_records, with_rejections
 from core.cycle.world import CycleRequest, World
 from core.decide import without_entries
-from core.errors import BadFacts, Conflict, LeaseLost, StoreUnavailable, Unsure
+from core.errors import FAULTS, BadFacts, Conflict, LeaseLost, StoreUnavailable, Unsure
 from core.execution.executor import act, cancel
 from core.execution.follow import fees_are_due, fills_are_due
 from core.execution.opening import opened_books
@@ -76,12 +76,16 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """Where a cycle stands once its plan is stored; `decision` None: an earlier delivery decided, this one resumes."""
+    """Where a cycle stands once its plan is stored; `decision` None: an earlier delivery decided, this one resumes.
+
+    `unstored`: the evidence of an idle cycle, named in its document and stored when the lease is free.
+    """
 
     held: claiming.Claim
     books: Books
     decision: Decision | None
     writes: list[Write]
+    unstored: Blob | None = None
 
 
 def _claimed_cycle(
@@ -106,6 +110,8 @@ def _claimed_cycle(
         present = settled_present(world, with_records(plan.books, records), facts, records)
     with world.timed("finish"):
         report = _answer(world, request, plan, facts, (past, present), (*lost, *records), now)
+        if plan.unstored is not None:
+            _keep(world, plan.unstored)
     log.info("cycle_done", orders=len(records), mode=report["mode"], equity_usd=str(held.account.equity_usd))
     return report
 
@@ -131,21 +137,22 @@ def _decide_and_plan(
     if decision.breaker is not None:
         _trip(world, decision.breaker, held)
     is_idle = not decision.intents and not decision.cancel_order_ids
-    blob = ""
+    blob: Blob | None = None
     if not is_idle or world.settings.evidence == "all":
         with world.timed("plan"):
-            decision, blob = _with_evidence(world, request, facts, decision, snapshot)
+            decision, blob = _with_evidence(world, request, facts, decision, snapshot, is_idle=is_idle)
+    name = "" if blob is None else blob[0]
     if is_idle:
         with world.timed("look"):
             if not writes and not has_read_history:
                 writes = _refreshed(world, request, facts, books, listing)
-        held = replace(held, cycle={**held.cycle, "snapshot_blob": blob})
-        return Planned(held, books, decision, writes)
+        held = replace(held, cycle={**held.cycle, "snapshot_blob": name})
+        return Planned(held, books, decision, writes, blob)
     with world.timed("plan"):
         records = (*planned(decision, request.cycle_id, as_of), *to_cancel(decision, books, as_of))
         books = replace(with_records(books, records), unfinished_cycle_id=request.cycle_id)
         changed = documents((past,), records, held, as_of)
-        held = progress.save_plan(world.store, held, decision, blob, books, changed)
+        held = progress.save_plan(world.store, held, decision, name, books, changed)
     return Planned(held, books, decision, writes)
 
 
@@ -210,22 +217,33 @@ def _trip(world: World, breaker: ModeState, held: claiming.Claim) -> None:
 
 
 def _with_evidence(
-    world: World, request: CycleRequest, facts: BrokerFacts, decision: Decision, snapshot: Snapshot
-) -> tuple[Decision, str]:
-    """The decision and the name of its stored evidence. Where none can be stored nothing is bought, and exits go on."""
-    found = evidence(
-        snapshot,
-        decision,
-        exits_only=request.exits_only,
-        unread=facts.unread,
-        revision=world.settings.k_revision,
-        config_version=world.settings.config_version,
-    )
+    world: World, request: CycleRequest, facts: BrokerFacts, decision: Decision, snapshot: Snapshot, *, is_idle: bool
+) -> tuple[Decision, Blob | None]:
+    """The decision and its evidence, stored where orders follow. Without any nothing is bought, and exits go on."""
     try:
-        return decision, save(world.blobs, found)
-    except (StoreUnavailable, Conflict) as error:
-        log.warning("evidence_not_stored", error=str(error))
-        return without_entries(decision, "evidence", f"the snapshot could not be stored: {error}"), ""
+        found = evidence(
+            snapshot,
+            decision,
+            exits_only=request.exits_only,
+            unread=facts.unread,
+            revision=world.settings.k_revision,
+            config_version=world.settings.config_version,
+        )
+        blob = packed(found)
+        if not is_idle:
+            world.blobs.put(*blob)
+    except FAULTS as error:
+        log.warning("evidence_not_stored", error=repr(error))
+        return without_entries(decision, "evidence", f"the snapshot could not be stored: {error}"), None
+    return decision, blob
+
+
+def _keep(world: World, blob: Blob) -> None:
+    """Store the evidence of a cycle that is over. No exit waits for it: a bucket may take its time."""
+    try:
+        world.blobs.put(*blob)
+    except FAULTS as error:
+        log.warning("evidence_not_stored", blob=blob[0], error=repr(error))
 
 
 def settled_past(
@@ -237,7 +255,8 @@ def settled_past(
     as_of = clock.at
     with world.timed("settle"):
         current = books or opened_books(account, facts.positions, as_of, asset_classes=TRADED_CLASSES)
-        past = settle(current, facts.orders, facts.activities, as_of=as_of, costs=world.settings.limits.costs)
+        costs = world.settings.limits.costs
+        past = settle(current, facts.orders, facts.activities, as_of=as_of, costs=costs, positions=facts.positions)
         marks = marked(past.books.marks, account.equity_usd, as_of, mode)
         return facts, replace(past, books=replace(past.books, marks=marks))
 

@@ -20,12 +20,13 @@ import structlog
 
 from core.cycle.claim import BOOKS_PATH, HEARTBEAT_PATH, heartbeat_of
 from core.cycle.run import run_cycle
-from core.cycle.watch_look import FAULTS, Sight, Wishes, doubt_of, look, modules_of, with_quotes
+from core.cycle.watch_look import Sight, Wishes, doubt_of, look, modules_of, with_quotes
 from core.cycle.world import CycleRequest, World
 from core.documents import document, parsed, plain
-from core.errors import CronfolioError
+from core.errors import FAULTS, CronfolioError
 from core.model.judgement import Mode
 from core.model.market import AssetClass
+from core.model.orders import OrderStatus
 from core.model.trades import Books
 from core.ports import QuoteStream, Write
 
@@ -36,7 +37,8 @@ BUSY_WAITS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 POLL_S = 5.0
 """Between two looks while quotes alone do not judge what is held."""
 REPEAT_S = 5.0
-"""The same act, after the broker's refusal or without a clear answer, is tried again no sooner."""
+"""The same act is tried again no sooner; one that brings nothing once more, after twice as long each time, since a
+stream that disagrees with what the act sees would take the calls of all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +52,15 @@ class WatchRequest:
 
 @dataclass(slots=True)
 class _Tally:
-    """What came of one watch so far. `doubts`: of the modules whose newest act failed or gave no clear answer."""
+    """What came of one watch so far. `acted_s`: when each act was tried last, and how long it waits from then on.
+    `doubts`: of the modules whose newest act failed or gave no clear answer."""
 
     quotes: int = 0
     ignored: int = 0
     unreadable: int = 0
     fired: list[dict[str, Any]] = field(default_factory=list)
     acts: Counter[str] = field(default_factory=Counter)
-    acted_s: dict[tuple[str, Wishes], float] = field(default_factory=dict)
+    acted_s: dict[tuple[str, Wishes], tuple[float, float]] = field(default_factory=dict)
     doubts: dict[str, CronfolioError] = field(default_factory=dict)
     silent: dict[str, str] = field(default_factory=dict)
     is_busy: bool = False
@@ -142,8 +145,8 @@ def _acted(world: World, request: WatchRequest, sight: Sight, tally: _Tally) -> 
     """Run a cycle for exits of every module that has something to do, and give their outcomes."""
     outcomes = set()
     for module, wishes in sight.wanted.items():
-        last_s = tally.acted_s.get((module, wishes))
-        if not wishes or (last_s is not None and world.elapsed_s() - last_s < REPEAT_S):
+        last_s, pause_s = tally.acted_s.get((module, wishes), (0.0, 0.0))
+        if not wishes or world.elapsed_s() - last_s < pause_s:
             continue
         number = tally.acts[module] + 1
         cycle_id = f"{request.watch_id}-{module}" + (f"-{number}" if number > 1 else "")
@@ -153,7 +156,7 @@ def _acted(world: World, request: WatchRequest, sight: Sight, tally: _Tally) -> 
             # What stops one module keeps no exit of the others waiting; it is raised once these are out.
             log.warning("exit_cycle_failed", cycle_id=cycle_id)
             tally.doubts[module] = doubt_of(module, fault)
-            tally.acted_s[module, wishes] = world.elapsed_s()
+            tally.acted_s[module, wishes] = (world.elapsed_s(), REPEAT_S)
             continue
         tally.doubts.pop(module, None)
         outcomes.add(str(receipt["outcome"]))
@@ -161,9 +164,15 @@ def _acted(world: World, request: WatchRequest, sight: Sight, tally: _Tally) -> 
             continue
         tally.acts[module] = number
         if receipt["outcome"] in ("done", "dry_run"):
-            tally.acted_s[module, wishes] = world.elapsed_s()
+            pause_s = max(REPEAT_S, 2 * pause_s) if _is_empty(receipt) else REPEAT_S
+            tally.acted_s[module, wishes] = (world.elapsed_s(), pause_s)
             tally.fired.append(_fired(receipt, wishes, sight, world.elapsed_s()))
     return outcomes
+
+
+def _is_empty(receipt: dict[str, Any]) -> bool:
+    """Whether the broker took no order of it, and had nothing to book."""
+    return not receipt["fills"] and all(order["status"] == OrderStatus.REJECTED for order in receipt["orders"])
 
 
 def _newest(sight: Sight) -> datetime:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -16,7 +16,7 @@ from core.cycle.records import abandoned
 from core.cycle.run import decision_of, listing_of, running_clock, settled_past
 from core.cycle.universe import path_of
 from core.cycle.world import CycleRequest, World
-from core.errors import BadFacts, CronfolioError
+from core.errors import FAULTS, BadFacts, CronfolioError
 from core.intelligence.signals import CURRENT_PATH
 from core.model.judgement import Decision, Mode, ModeState, Refusal, Snapshot
 from core.model.market import AssetClass, Quote
@@ -28,8 +28,8 @@ from core.ports import Write
 
 log = structlog.get_logger()
 
-FAULTS = (CronfolioError, ValueError, ArithmeticError)
-"""What may go wrong with one module, by what is stored or told of it, and must keep no exit of the others waiting."""
+MOST_AHEAD = timedelta(seconds=5)
+"""A quote's time further ahead of the broker's clock is wrong, but for a venue of our own, whose time may jump."""
 SETTLE = "settle"
 """The wish of a look that saw what the books lack."""
 
@@ -42,6 +42,7 @@ class Sight:
     """What is held and what must be done about it, by module. `seen_s`: when the newest of it came, by `elapsed_s`.
 
     `writes`: lists of assets that were read anew and may be kept. `doubts`: why a module could not be judged.
+    `most_ahead`: how far a quote's time may be ahead of `now`.
     """
 
     facts: BrokerFacts
@@ -53,6 +54,7 @@ class Sight:
     writes: tuple[Write, ...]
     doubts: Mapping[str, CronfolioError]
     now: Callable[[], datetime]
+    most_ahead: timedelta
     looked_s: float
     seen_s: float
 
@@ -135,6 +137,7 @@ def look(world: World, watch_id: str, modules: Sequence[str]) -> Sight:
         writes=tuple(writes),
         doubts=doubts,
         now=now,
+        most_ahead=MOST_AHEAD if world.settings.origin == "paper" else timedelta.max,
         looked_s=world.elapsed_s(),
         seen_s=seen_s,
     )
@@ -157,7 +160,7 @@ def with_quotes(sight: Sight, quotes: Sequence[Quote], seen_s: float) -> tuple[S
     for module, snapshot in sight.snapshots.items():
         held = sight.held(CLASSES[module])
         names = {*held, *map(underlying_of, held)}
-        own = [quote for quote in quotes if quote.symbol in names and _is_sound(quote, snapshot, now)]
+        own = [quote for quote in quotes if quote.symbol in names and _is_sound(quote, snapshot, now, sight.most_ahead)]
         trusted.update(map(id, own))
         if own:
             snapshots[module] = quoted(snapshot, own, max(now, *(quote.as_of for quote in own)))
@@ -171,26 +174,27 @@ def with_quotes(sight: Sight, quotes: Sequence[Quote], seen_s: float) -> tuple[S
 
 
 def quoted(snapshot: Snapshot, quotes: Sequence[Quote], at: datetime) -> Snapshot:
-    """The snapshot at a later moment, with each of these quotes that is no older than the one it has: of contracts in
-    their chain, where it has them."""
+    """The snapshot at this moment, with each of these quotes that is no older than the one it has, unless that is of
+    after this moment: of contracts in their chain, where it has them."""
     known = dict(snapshot.quotes)
     for quote in quotes:
         is_contract = underlying_of(quote.symbol) != quote.symbol
-        if not is_contract and (quote.symbol not in known or quote.as_of >= known[quote.symbol].as_of):
+        before = known.get(quote.symbol)
+        if not is_contract and (before is None or not quote.as_of < before.as_of <= at):
             known[quote.symbol] = quote
-    chains = {name: requoted(chain, quotes) for name, chain in snapshot.chains.items()}
+    chains = {name: requoted(chain, quotes, at) for name, chain in snapshot.chains.items()}
     return replace(snapshot, as_of=at, quotes=known, chains=chains)
 
 
-def _is_sound(quote: Quote, snapshot: Snapshot, now: datetime) -> bool:
-    """Sides that can be, and young enough for the judgement to go by them. A contract may have no buyer or no seller,
-    which the broker tells by a zero, and must stand in the chain that was looked at."""
+def _is_sound(quote: Quote, snapshot: Snapshot, now: datetime, most_ahead: timedelta) -> bool:
+    """Sides that can be, and a time for the judgement to go by. A contract may have no buyer or no seller, which the
+    broker tells by a zero, and must stand in the chain that was looked at."""
     bid, ask, limits = quote.bid, quote.ask, snapshot.limits
     if not (bid.is_finite() and ask.is_finite()):
         return False
     is_of_options = CLASSES[snapshot.module] is AssetClass.OPTION
     most_s = limits.options.max_quote_age_s if is_of_options else limits.signals.max_quote_age_s
-    if (now - quote.as_of).total_seconds() > most_s:
+    if (now - quote.as_of).total_seconds() > most_s or quote.as_of - now > most_ahead:
         return False
     underlying = underlying_of(quote.symbol)
     if underlying == quote.symbol:

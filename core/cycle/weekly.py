@@ -159,6 +159,9 @@ def _compared(
     if books is None:
         missing["broker_activities"] = "no cycle has run yet"
         return None
+    if "closed_trades" in missing:
+        missing["broker_activities"] = "not every trade of the week was read"
+        return None
     try:
         return reconciliation(books, trades, broker.activities(since=activities_begin(since)), since, until)
     except BrokerRefused as refused:

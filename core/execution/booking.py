@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 
 from core.execution.lots import (
+    OVERSOLD,
     book_brokers_trade,
     book_delivery,
     cash_change,
     close_lots_by_event,
     close_lots_by_fill,
+    close_unowed_lot,
     ended_at,
     open_lot,
     open_lots,
@@ -21,7 +24,16 @@ from core.execution.lots import (
 from core.model.limits import Costs
 from core.model.market import AssetClass, joined
 from core.model.options import MULTIPLIER, contract, underlying_of
-from core.model.orders import Activities, Delivery, Fill, OptionEvent, OrderClass, Side
+from core.model.orders import (
+    Activities,
+    Delivery,
+    Fill,
+    OptionEvent,
+    OptionEventKind,
+    OrderClass,
+    Position,
+    Side,
+)
 from core.model.trades import ZERO, OrderRecord, Trade
 
 End = OptionEvent | Delivery
@@ -48,9 +60,12 @@ def book_all(page: Page, read: Activities, seen_ids: frozenset[str], costs: Cost
 
     The end of an option has a day and no time. It comes first on its day, before sales of what it delivered; where it
     finds no lots yet, as its contract was sold on that very day, it comes last. What no order of ours traded in an
-    underlying on the last day of an option of ours is the broker's own: it closes contracts that the account could not
-    settle, and trades shares as their delivery needs it.
+    underlying on the last day of an option of ours may be the broker's own: it closes contracts of ours that the
+    account could not settle, and trades no more shares than an exercise or assignment moves.
     """
+    new = {id_: each for id_, each in happenings(read).items() if id_ not in seen_ids}
+    if not new:
+        return
     names = {
         order_id: name
         for name, record in page.records.items()
@@ -65,7 +80,6 @@ def book_all(page: Page, read: Activities, seen_ids: frozenset[str], costs: Cost
         name = names.get(each.order_id)
         return each.at, name is not None and not opens_lots(page.records[name], each), each.fill_id
 
-    new = {id_: each for id_, each in happenings(read).items() if id_ not in seen_ids}
     unexplained: list[Happening] = []
     for each in sorted(new.values(), key=time_order):
         if isinstance(each, Fill) and each.order_id in names:
@@ -87,6 +101,22 @@ def book_all(page: Page, read: Activities, seen_ids: frozenset[str], costs: Cost
             page.notes.append(f"{what} is no order of ours; not booked")
         else:
             _book_end(page, each)
+
+
+def close_what_is_not_owed(page: Page, positions: Iterable[Position], as_of: datetime) -> None:
+    """Close what was sold beyond the lots by `as_of` as far as the positions, read since, are not short of it: a split
+    brought such shares, or a person. While a purchase of ours may have ended the short unseen, it waits."""
+    owed = {position.symbol: -position.quantity for position in positions}
+    back = {record.intent.symbol for record in page.records.values() if not record.is_settled and _buys_back(record)}
+    for trade in tuple(page.trades.values()):
+        if trade.strategy != OVERSOLD or not trade.is_open or trade.opened_at > as_of or trade.symbol in back:
+            continue
+        still = min(trade.open_quantity, max(ZERO, owed.get(trade.symbol, ZERO)))
+        owed[trade.symbol] = owed.get(trade.symbol, ZERO) - still
+        if spare := trade.open_quantity - still:
+            page.trades[trade.trade_id] = close_unowed_lot(trade, spare, as_of)
+            page.touched.add(trade.trade_id)
+            page.notes.append(f"{spare} {trade.symbol} sold beyond the books are not owed; they had cost nothing")
 
 
 def happenings(read: Activities) -> dict[str, Happening]:
@@ -116,8 +146,8 @@ def _book_fill(page: Page, name: str, fill: Fill, costs: Costs) -> None:
             verb = "sold" if fill.side is Side.SELL else "bought back"
             page.notes.append(f"{left} {fill.symbol} {verb} by {name} had no booked lot")
             if record.intent.asset_class is AssetClass.STOCK:
-                # Shares are owed then; what buying them back comes to is a result like any other.
-                page.touched |= open_shares(page.trades, replace(fill, quantity=left), "oversold")
+                # Shares may be owed then; what buying them back comes to is a result like any other.
+                page.touched |= open_shares(page.trades, replace(fill, quantity=left), OVERSOLD)
     page.records[name] = replace(record, booked_quantity=record.booked_quantity + fill.quantity)
     page.changed.add(name)
 
@@ -149,11 +179,20 @@ def _book_end(page: Page, end: End) -> None:
 
 
 def _is_the_brokers(page: Page, read: Activities, fill: Fill) -> bool:
-    """Whether an option of ours on what was traded ended on the day of the fill."""
+    """Whether an option of ours that ended on the day of the fill explains it: contracts by lots that they close,
+    shares by an exercise or assignment that moves as many as the fill's whole order."""
     underlying, day = underlying_of(fill.symbol), fill.at.date()
-    ended = {underlying_of(event.symbol) for event in read.option_events if event.day == day}
-    held = {underlying_of(trade.symbol) for trade in page.trades.values() if _last_day(trade.symbol) == day}
-    return underlying in ended | held
+    ended = [each for each in read.option_events if each.day == day and _is_on(each.symbol, underlying)]
+    if fill.symbol == underlying:
+        moved = sum((each.quantity for each in ended if each.kind is not OptionEventKind.EXPIRED), ZERO) * MULTIPLIER
+        return sum((each.quantity for each in read.fills if each.order_id == fill.order_id), ZERO) <= moved
+    held = (each.symbol for each in page.trades.values() if _is_on(each.symbol, underlying))
+    return (bool(ended) or any(_last_day(symbol) == day for symbol in held)) and _has_lots(page, fill)
+
+
+def _is_on(symbol: str, underlying: str) -> bool:
+    """Whether this is a contract on the underlying, and not the underlying itself."""
+    return underlying_of(symbol) == underlying != symbol
 
 
 def _awaits_end(page: Page, fill: Fill) -> bool:
@@ -171,8 +210,12 @@ def _has_lots(page: Page, end: Happening) -> bool:
     """Whether the books hold all that this closes; shares that are bought need nothing to close."""
     if isinstance(end, Delivery) and end.side is Side.BUY:
         return True
-    lots = open_lots(page.trades.values(), end.symbol, against=end.side if isinstance(end, Delivery) else None)
+    lots = open_lots(page.trades.values(), end.symbol, against=None if isinstance(end, OptionEvent) else end.side)
     return sum((lot.open_quantity for lot in lots), ZERO) >= end.quantity
+
+
+def _buys_back(record: OrderRecord) -> bool:
+    return record.intent.side is Side.BUY and not record.intent.purpose.opens_risk
 
 
 def _awaits(record: OrderRecord, symbol: str) -> bool:

@@ -48,7 +48,7 @@ def act(
     records = []
     doubts: list[Unsure | BadFacts] = []
     # What filled before a plan that is resumed cannot be told from what filled since.
-    before = {} if resumed else _filled_quantities(known)
+    before = {} if resumed or not plan else _filled_quantities(known)
     for record in plan:
         try:
             records.append(_settled_or_sent(record, broker, known, before, resumed, guard, now, wait, cancels_until))

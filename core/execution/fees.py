@@ -104,16 +104,17 @@ def stand_in_for_missing_fees(trades: dict[str, Trade], as_of: datetime) -> tupl
     If the broker took less, it holds more than the books explain, and the drift rule sees it.
     """
 
-    def settled(fill: BookedFill) -> BookedFill:
-        return replace(fill, fee_is_posted=fill.fee_is_posted or as_of - fill.at > FEE_PATIENCE)
+    def is_overdue(fill: BookedFill) -> bool:
+        return not fill.fee_is_posted and as_of - fill.at > FEE_PATIENCE
 
-    changed = []
-    for trade in list(trades.values()):
-        after = replace(trade, entries=tuple(map(settled, trade.entries)), exits=tuple(map(settled, trade.exits)))
-        if after != trade:
-            trades[trade.trade_id] = after
-            changed.append(trade.trade_id)
-    return tuple(changed)
+    def settled(fill: BookedFill) -> BookedFill:
+        return replace(fill, fee_is_posted=True) if is_overdue(fill) else fill
+
+    late = [trade for trade in trades.values() if any(map(is_overdue, (*trade.entries, *trade.exits)))]
+    for trade in late:
+        entries, exits = tuple(map(settled, trade.entries)), tuple(map(settled, trade.exits))
+        trades[trade.trade_id] = replace(trade, entries=entries, exits=exits)
+    return tuple(trade.trade_id for trade in late)
 
 
 def _grouped(postings: Iterable[FeePosting]) -> dict[Bucket, list[FeePosting]]:

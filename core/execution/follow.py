@@ -57,13 +57,12 @@ def follow_order(record: OrderRecord, order: Order) -> OrderRecord:
     elif not legs:
         filled = order.filled_quantity * sum(leg.ratio for leg in record.intent.legs)
     is_terminal = record.status.is_terminal and record.status is not OrderStatus.SKIPPED
-    return replace(
-        record,
-        order_id=order.order_id,
-        status=record.status if is_terminal else order.status,
-        filled_quantity=max(record.filled_quantity, filled),
-        legs=legs,
-    )
+    status = record.status if is_terminal else order.status
+    filled = max(record.filled_quantity, filled)
+    known = (record.order_id, record.status, record.filled_quantity, record.legs)
+    if known == (order.order_id, status, filled, legs):
+        return record
+    return replace(record, order_id=order.order_id, status=status, filled_quantity=filled, legs=legs)
 
 
 def _followed_legs(record: OrderRecord, order: Order) -> tuple[LegRecord, ...]:
@@ -72,7 +71,8 @@ def _followed_legs(record: OrderRecord, order: Order) -> tuple[LegRecord, ...]:
     if not order.legs:
         return record.legs
     known = {leg.order_id: leg for leg in record.legs}
-    legs = {order_id: replace(leg, is_open=False) for order_id, leg in known.items()}
+    listed = {leg.order_id for leg in order.legs}
+    legs = {name: leg if name in listed else replace(leg, is_open=False) for name, leg in known.items()}
     for leg in order.legs:
         before = known.get(leg.order_id)
         legs[leg.order_id] = LegRecord(

@@ -19,6 +19,9 @@ MAX_FEE_SLACK_FRAC = Decimal("0.01")
 ENDS_AT = time(21)
 """Options end with a New York session, at 20:00 or 21:00 UTC; their activities name the day only."""
 
+OVERSOLD = "oversold"
+"""The strategy of a trade that a sale of ours opened by selling more shares than the books held."""
+
 
 def opens_lots(record: OrderRecord, fill: Fill) -> bool:
     """Whether the fill opens lots: of a contract as it was meant, else of an entry, not of its target or stop."""
@@ -140,6 +143,14 @@ def open_shares(trades: dict[str, Trade], fill: Fill, strategy: str = "delivered
         side=fill.side,
     )
     return {trade_id}
+
+
+def close_unowed_lot(trade: Trade, quantity: Decimal, as_of: datetime) -> Trade:
+    """The trade with so much of it closed for nothing: the shares were not owed and had cost nothing, so what they
+    brought is the result, as cash says too. Its own id says that no fill of the broker's stands behind it."""
+    ended = BookedFill(trade.trade_id, "", quantity, ZERO, as_of, ZERO, ZERO, True)
+    reason = "nothing is owed: the broker lists no such short position"
+    return replace(trade, exits=(*trade.exits, ended), exit_reason=reason)
 
 
 def _free(fill: Fill) -> BookedFill:

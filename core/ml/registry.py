@@ -9,6 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 
@@ -143,7 +144,7 @@ def promote(
         raise BadRequest(f"{family} of {name} is not promoted: {'; '.join(found.refused)}")
     artefacts = tuple(each for each in candidate.artefacts if family in (each.family, ENSEMBLE))
     (stored,) = store.read([path_of(name)])
-    before = _stored_pointer(stored)
+    before = _readable(stored)
     if before is not None and before.artefacts == artefacts:
         return before
     champion = champion_of(store, name)
@@ -173,19 +174,21 @@ def promote(
     return pointer
 
 
-def rollback(store: Store, name: str, *, at: datetime, by: str) -> ModelPointer:
-    """Put the model before in force again, or none where there was none; `BadRequest` where none is in force."""
+def rollback(store: Store, name: str, *, at: datetime, by: str) -> ModelPointer | None:
+    """Put the model before in force again, or none where there was none that can be read; `BadRequest` where none is
+    in force."""
     (stored,) = store.read([path_of(name)])
-    current = _stored_pointer(stored)
-    if current is None:
+    if stored is None or not stored.data.get("artefacts"):
         raise BadRequest(f"no model of {name} is in force, so there is nothing to roll back")
-    if not current.previous:
-        before = replace(current, artefacts=(), promoted_at=at, by=by)
-    else:
-        (earlier,) = store.read([current.previous])
-        if earlier is None:
-            raise BadFacts(f"{current.previous} is gone, so {name} cannot be rolled back; train and promote anew")
-        before = replace(parsed(ModelPointer, earlier), restored_at=at)
+    current = _readable(stored)
+    earlier = None
+    if current is not None and current.previous:
+        earlier = _readable(store.read([current.previous])[0])
+    if earlier is None:
+        none = document({"name": name, "artefacts": [], "promoted_at": at, "by": by}, account_id="all")
+        store.commit([_beside_parameters(none, stored, path_of(name))])
+        return None
+    before = replace(earlier, restored_at=at)
     _put_in_force(store, before, stored, with_history=False)
     return before
 
@@ -223,9 +226,16 @@ def _must_beat(candidate: Candidate, found: Evaluation, champion: ModelPointer) 
         raise BadRequest(f"{of}: {found.duel.words}")
 
 
-def _stored_pointer(stored: Document | None) -> ModelPointer | None:
-    """What the document points to, whether a cycle would ask it or not; None where it points to no model."""
-    return parsed(ModelPointer, stored) if stored is not None and stored.data.get("artefacts") else None
+def _readable(stored: Document | None) -> ModelPointer | None:
+    """What the document points to, whether a cycle would ask it or not; None where it points to no model, or to one
+    that other code or a person wrote in a form that cannot be read."""
+    if stored is None or not stored.data.get("artefacts"):
+        return None
+    try:
+        return parsed(ModelPointer, stored)
+    except BadFacts as error:
+        log.warning("model_unreadable", model=stored.path, error=str(error))
+        return None
 
 
 def _candidate_path(name: str) -> str:
@@ -273,10 +283,14 @@ def _metrics(found: Evaluation) -> dict[str, float]:
 
 
 def _put_in_force(store: Store, pointer: ModelPointer, stored: Document | None, *, with_history: bool) -> None:
-    """The learned parameters beside it stay as they are."""
     body = document(pointer, account_id="all")
-    learned = {} if stored is None else {"parameters": stored.data.get("parameters", {})}
-    writes = [Write(path_of(pointer.name), body | learned, Absent() if stored is None else AtVersion(stored.version))]
+    writes = [_beside_parameters(body, stored, path_of(pointer.name))]
     if with_history:
         writes.append(Write(pointer.history_path, body, Absent()))
     store.commit(writes)
+
+
+def _beside_parameters(body: dict[str, Any], stored: Document | None, path: str) -> Write:
+    """What replaces the document; the learned parameters in it stay as they are."""
+    learned = {} if stored is None else {"parameters": stored.data.get("parameters", {})}
+    return Write(path, body | learned, Absent() if stored is None else AtVersion(stored.version))

@@ -116,10 +116,11 @@ def mean_interval(
     return float(low), float(high)
 
 
-def deflated_sharpe(returns: FloatArray, trial_sharpes: FloatArray) -> float | None:
+def deflated_sharpe(returns: FloatArray, trial_sharpes: FloatArray, n_tried: int = 0) -> float | None:
     """The probability that the true Sharpe ratio of these returns is above zero, given how many were tried.
 
     Both are per observation; the benchmark is the Sharpe that the best of so many worthless trials is expected to show.
+    `n_tried`: how many there were where not all have a Sharpe; if fewer than two have, chance's own spread is taken.
     None for fewer than three returns or returns that never vary.
     """
     n, deviation = len(returns), float(returns.std(ddof=1)) if len(returns) > 2 else 0.0
@@ -128,10 +129,10 @@ def deflated_sharpe(returns: FloatArray, trial_sharpes: FloatArray) -> float | N
     sharpe = float(returns.mean()) / deviation
     centred = (returns - returns.mean()) / returns.std()
     skew, kurtosis = float((centred**3).mean()), float((centred**4).mean())
-    trials = len(trial_sharpes)
-    spread = float(trial_sharpes.std(ddof=1)) if trials > 1 else 0.0
+    trials = max(n_tried, len(trial_sharpes))
+    spread = float(trial_sharpes.std(ddof=1)) if len(trial_sharpes) > 1 else 1 / sqrt(n - 1)
     expected = 0.0
-    if spread > 0:
+    if trials > 1 and spread > 0:
         upper, lower = NORMAL.inv_cdf(1 - 1 / trials), NORMAL.inv_cdf(1 - 1 / (trials * e))
         expected = spread * ((1 - EULER) * upper + EULER * lower)
     width = sqrt(max(1e-12, 1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe**2))

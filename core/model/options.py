@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -97,13 +97,14 @@ def with_open_interest(chain: Chain, by_symbol: Mapping[str, int]) -> Chain:
     return replace(chain, open_interest=interest)
 
 
-def requoted(chain: Chain, quotes: Iterable[Quote]) -> Chain:
-    """The chain with those of these quotes that are of its contracts and no older than the ones it has; zero is no bid
-    or no ask. Volatility and greeks stay as they were."""
+def requoted(chain: Chain, quotes: Iterable[Quote], now: datetime) -> Chain:
+    """The chain with those of these quotes that are of its contracts and no older than the ones it has, unless these
+    are of after `now`; zero is no bid or no ask. Volatility and greeks stay as they were."""
     rows = {symbol: row for row, symbol in enumerate(chain.symbols)}
     bid, ask, quoted_at = chain.bid.copy(), chain.ask.copy(), chain.quoted_at.copy()
+    latest = as_datetime64(now)
     for quote in quotes:
         row, at = rows.get(quote.symbol), as_datetime64(quote.as_of)
-        if row is not None and not at < quoted_at[row]:  # no known time is older than any
+        if row is not None and not at < quoted_at[row] <= latest:  # no known time is older than any
             bid[row], ask[row], quoted_at[row] = float(quote.bid), float(quote.ask), at
     return replace(chain, bid=bid, ask=ask, quoted_at=quoted_at)

@@ -238,7 +238,8 @@ class Books:
 
     `trades`: open, or closed but waiting for posted fees, more fills or the rest of their structure. `unsettled`:
     orders that may still fill, with what rests on them. `seen_ids`: broker activities already booked, from `seen_since`
-    on. `rejected_at`: when the broker refused orders. `edges`: what closed trades came to, by kind.
+    on. `rejected_at`: when the broker refused orders, and `stops_refused`: the symbols that it took no stop for the day
+    of, and when. `edges`: what closed trades came to, by kind.
     """
 
     account_id: str
@@ -254,6 +255,7 @@ class Books:
     unfinished_cycle_id: str | None
     rejected_at: tuple[datetime, ...]
     edges: Mapping[str, Edge] = field(default_factory=dict)
+    stops_refused: Mapping[str, date] = field(default_factory=dict)
 
     @property
     def open_trades(self) -> tuple[Trade, ...]:

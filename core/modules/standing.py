@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
-import numpy as np
-
 from core.model.bars import as_datetime64
 from core.model.judgement import Opinion, Refusal, Snapshot
 from core.model.limits import ExitRules
@@ -75,4 +73,4 @@ def _peak_price(snapshot: Snapshot, position: Position, trade: Trade | None) -> 
         return entry
     since = snapshot.bars.opened_at[row] >= as_datetime64(trade.opened_at)
     highs = snapshot.bars.high[row][since]
-    return entry if not len(highs) else max(entry, decimal_from_float(float(np.max(highs))))
+    return entry if not len(highs) else max(entry, decimal_from_float(float(highs.max())))

@@ -10,7 +10,7 @@ from core.model.market import AssetClass
 from core.model.orders import Order, OrderStatus, OrderType, Position, Purpose, Side
 from core.modules.standing import Standing, largest_trade, standing
 from core.risk.corporate_actions import is_jump, looks_like_split, split_since
-from core.risk.coverage import STOPS, exit_coverage, live_orders, resting_exits, rests, sellable
+from core.risk.coverage import STOPS, exit_coverage, live_orders, resting_exits, sellable
 from core.units import floor_to, text
 
 EXIT_WORKING = "exit_working"
@@ -38,7 +38,8 @@ def exit_of(
     if shut is not None:
         return Refusal(symbol, "session", f"{shut}; the exit waits: {stand.exit_reason}")
     live = _live_orders(snapshot, symbol)
-    resting = tuple(order.order_id for order in live if rests(order) and not _is_ghost(order, position))
+    ghosts = {order.order_id for order in live if _is_ghost(order, position)}
+    resting = tuple(each for each in resting_exits(symbol, snapshot.orders) if each not in ghosts)
     is_protected = any(order.side is Side.SELL and order.order_type in STOPS for order in live)
     doubt = _doubt(snapshot, position, stand, is_protected=is_protected)
     if doubt is not None:
@@ -86,16 +87,17 @@ def protections(snapshot: Snapshot, staying: Sequence[Position], shut: str | Non
     """Stops that rest at the broker for what no stop there covers: of whole shares until canceled, of a fraction of a
     share for the day, since Alpaca takes no other; it is placed anew in each session.
 
-    Whole shares come first, and whatever rests too small for them is replaced; the fraction waits for the next look.
+    Whole shares come first, and whatever rests too small for them is replaced; the fraction waits for the next look. A
+    stop for the day that the broker refused is not asked for again that day.
     """
     held = {position.symbol: position for position in staying}
     found: list[Opportunity | Refusal] = []
     for each in exit_coverage(staying, snapshot.orders, watched_at=snapshot.as_of, as_of=snapshot.as_of):
         position = held[each.symbol]
-        free = floor_to(sellable(position, snapshot.orders), ONE_SHARE)
         today = Decimal(0) if shut is not None else _fraction_to_stop(snapshot, position, each.fraction)
         if each.to_protect <= 0 and today <= 0:
             continue
+        free = floor_to(sellable(position, snapshot.orders), ONE_SHARE)
         missing = f"{text(each.to_protect or today)} shares without a stop at the broker"
         if shut is not None:
             found.append(Refusal(each.symbol, "protection", f"{missing}: {shut}"))
@@ -104,6 +106,9 @@ def protections(snapshot: Snapshot, staying: Sequence[Position], shut: str | Non
         elif each.to_protect > 0 and free > each.resting_quantity:
             resting = resting_exits(each.symbol, snapshot.orders)
             found.append(_protection(snapshot, position, free, missing, after_cancel=resting))
+        elif today > 0 and snapshot.books.stops_refused.get(each.symbol) == snapshot.as_of.date():
+            reason = f"{text(today)} shares without a stop for the day: the broker refused it, and they are watched"
+            found.append(Refusal(each.symbol, "protection", reason))
         elif today > 0:
             found.append(_protection(snapshot, position, today, f"{text(today)} shares without a stop for the day"))
         else:

@@ -1,19 +1,24 @@
-"""The yardsticks: the same money in the same coins, bought once and left alone, wholly or as far as a run dared."""
+"""The yardsticks: the same money in the same coins, bought once and left alone, or held as far as a run dared."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
+from itertools import accumulate, pairwise
+from operator import mul
 
 from core.model.market import AssetClass
 from core.model.trades import ZERO
+from core.model.universe import BENCHMARK
 from core.reporting.history import CycleFacts
 from core.reporting.round_trips import MODULE_OF
 from core.reporting.statistics import Drawdown, max_drawdown
 
 CRYPTO = MODULE_OF[AssetClass.CRYPTO]
+YARDSTICKS = (BENCHMARK, "BTC/USD")
+"""What everybody can buy, each held alone where it was quoted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +41,21 @@ class BuyAndHold:
         return self.final_usd / self.starting_usd - 1
 
     def at_exposure(self, frac: Decimal) -> BuyAndHold:
-        """The same purchase with this part of the money; the rest stays in cash and earns nothing.
+        """The same held at this share of the money each day, without costs of that; the rest is cash, earning nothing.
 
-        Bought once and not rebalanced, so its return is that part of the full purchase's.
+        Left alone it would drift: a share that doubles in value is no longer the share that was asked for.
         """
-        cash_usd = self.starting_usd * (1 - frac)
-        days = tuple((day, cash_usd + frac * value) for day, value in self.days)
+        values = (self.starting_usd, *(value for _, value in self.days))
+        kept = accumulate((1 + frac * (now / before - 1) for before, now in pairwise(values)), mul)
+        days = tuple((day, self.starting_usd * grown) for (day, _), grown in zip(self.days, kept, strict=True))
         drawdown = max_drawdown(((self.bought_at.date(), self.starting_usd), *days))
         return replace(self, days=days, drawdown=drawdown)
 
 
-def buy_and_hold(cycles: Sequence[CycleFacts], *, taker_fee_frac: Decimal) -> BuyAndHold | None:
-    """Buying at the first day's first quotes and never selling; None where its cycles saw no quote.
+def buy_and_hold(
+    cycles: Sequence[CycleFacts], *, taker_fee_frac: Decimal, only: Collection[str] | None = None
+) -> BuyAndHold | None:
+    """Buying at the first day's first quotes and never selling; None where its cycles saw no quote (of `only` these).
 
     Each symbol gets an equal part of the starting equity, pays the ask and, for coins, the taker fee (taken in coins),
     and is worth the middle of bid and ask afterwards; a cycle without a quote of it keeps the last one. Selling is not
@@ -55,7 +63,8 @@ def buy_and_hold(cycles: Sequence[CycleFacts], *, taker_fee_frac: Decimal) -> Bu
     """
     first = cycles[0]
     first_day = [cycle for cycle in cycles if cycle.as_of.date() == first.as_of.date()]
-    bought = {symbol: ask for cycle in reversed(first_day) for symbol, (_, ask) in cycle.quotes.items()}
+    asks = {symbol: ask for cycle in reversed(first_day) for symbol, (_, ask) in cycle.quotes.items()}
+    bought = {symbol: ask for symbol, ask in asks.items() if only is None or symbol in only}
     if not bought:
         return None
     coins = {symbol for cycle in first_day if cycle.module == CRYPTO for symbol in cycle.quotes}

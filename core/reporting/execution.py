@@ -24,7 +24,8 @@ class Turnover:
 
 @dataclass(frozen=True, slots=True)
 class SpreadFigures:
-    """The spread that fills paid, estimated: half of what the ordering cycle saw. `priced` of `fills` had a quote."""
+    """The spread that fills of orders paid, estimated: half of what the ordering cycle saw. `priced` of `fills` had a
+    quote. What an option delivered, and its end, were no orders and paid none."""
 
     usd: Decimal
     priced: int
@@ -49,12 +50,12 @@ def turnover(trades: Iterable[Trade]) -> Turnover:
 
 
 def spread_paid(trades: Iterable[Trade], cycles: Sequence[CycleFacts]) -> SpreadFigures:
-    """Half the spread of the last quote that a cycle saw at or before each fill, times the fill's quantity."""
+    """Half the spread of the last quote that a cycle saw at or before each fill of an order, times its quantity."""
     seen: dict[str, list[tuple[datetime, Decimal]]] = {}
     for cycle in cycles:
         for symbol, (bid, ask) in cycle.quotes.items():
             seen.setdefault(symbol, []).append((cycle.as_of, (ask - bid) / 2))
-    fills = [(trade, fill) for trade in trades for fill in (*trade.entries, *trade.exits)]
+    fills = [(trade, fill) for trade in trades for fill in (*trade.entries, *trade.exits) if fill.client_order_id]
     paid = [_half_spread_usd(fill, trade.multiplier, seen.get(trade.symbol, [])) for trade, fill in fills]
     priced = [cost_usd for cost_usd in paid if cost_usd is not None]
     return SpreadFigures(sum(priced, ZERO), len(priced), len(fills))

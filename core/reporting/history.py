@@ -12,6 +12,7 @@ from core.documents import parsed
 from core.errors import BadFacts, BadRequest
 from core.model.judgement import Mode, Refusal
 from core.model.market import AssetClass
+from core.model.orders import OrderStatus
 from core.model.trades import Trade
 from core.ports import Document, Store
 from core.reporting.round_trips import MODULE_OF
@@ -19,14 +20,16 @@ from core.units import decimal_from_float
 
 MOST_DOCUMENTS = 1_000_000
 """Far more than a year of cycles every minute: a bound for the query, not a page."""
+BROKER = "broker"
+"""The rule of what our own rules let pass and the broker refused."""
 
 
 @dataclass(frozen=True, slots=True)
 class CycleFacts:
     """One finished cycle. `invested_usd`: the value of the positions of each asset class, empty in a receipt that does
     not say; `quotes`: (bid, ask) by symbol as the cycle saw them; `could_see`: whether it had what its ideas come from,
-    for options the outlook of any underlying; `duration_ms`: from the broker's clock to the stored receipt; `regime`:
-    of its market, in words."""
+    for options the outlook of any underlying; `refusals`: of our rules, then the broker's; `duration_ms`: from the
+    broker's clock to the stored receipt, None where nobody waited for one; `regime`: of its market, in words."""
 
     module: str
     as_of: datetime
@@ -39,7 +42,7 @@ class CycleFacts:
     mode_at: datetime
     quotes: Mapping[str, tuple[Decimal, Decimal]]
     refusals: tuple[Refusal, ...]
-    duration_ms: float
+    duration_ms: float | None
     alarms: tuple[str, ...] = ()
     could_see: bool = True
     regime: str = ""
@@ -87,7 +90,7 @@ def cycle_facts(stored: Document) -> CycleFacts | None:
             mode_reason=str(report["mode_reason"]),
             mode_at=datetime.fromisoformat(report["mode_at"]),
             quotes=_quotes(report["symbols"]),
-            refusals=_refusals(report["symbols"]),
+            refusals=(*_refusals(report["symbols"]), *_by_the_broker(report.get("orders", ()))),
             duration_ms=(stored.data["finished_at"] - stored.data["started_at"]).total_seconds() * 1000,
             alarms=tuple(report.get("alarms", ())),
             could_see=report["module"] != MODULE_OF[AssetClass.OPTION]
@@ -112,3 +115,8 @@ def _refusals(symbols: Sequence[Mapping[str, Any]]) -> tuple[Refusal, ...]:
         for item in symbols
         for refusal in item["refused"]
     )
+
+
+def _by_the_broker(orders: Sequence[Mapping[str, Any]]) -> tuple[Refusal, ...]:
+    refused = (order for order in orders if order["status"] == OrderStatus.REJECTED)
+    return tuple(Refusal(str(order["symbol"]), BROKER, str(order["note"])) for order in refused)

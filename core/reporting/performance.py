@@ -12,8 +12,8 @@ from statistics import median
 from core.model.judgement import PERSON, Mode
 from core.model.market import AssetClass
 from core.model.trades import ZERO, Trade
-from core.reporting.alarms import AlarmFigures, alarm_figures
-from core.reporting.benchmark import BuyAndHold, buy_and_hold
+from core.reporting.alarms import AlarmFigures, alarm_figures, alarms_at_any_pace
+from core.reporting.benchmark import YARDSTICKS, BuyAndHold, buy_and_hold
 from core.reporting.execution import (
     Cadence,
     SpreadFigures,
@@ -50,7 +50,7 @@ class ModeChange:
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """How long cycles took, from the broker's clock to the stored receipt."""
+    """How long cycles took, from the broker's clock to the stored receipt; none of a backtest's."""
 
     median_ms: float
     p95_ms: float
@@ -59,8 +59,9 @@ class Latency:
 @dataclass(frozen=True, slots=True)
 class Performance:
     """A run in figures. Money is in dollars; `days` and `invested_days`: equity, and the share of it that was invested,
-    at the last cycle of each UTC day. `spread` is of closed trades; `hold_at_exposure` is bought with the run's mean
-    exposure; `exposure_by_module` is the mean share of equity in each module's positions, as far as receipts say."""
+    at the last cycle of each UTC day. `spread` is of closed trades; `hold_at_exposure` is held at the run's mean
+    exposure; `yardsticks`: single symbols held alone; `exposure_by_module` is the mean share of equity in each module's
+    positions, as far as receipts say."""
 
     first_at: datetime
     last_at: datetime
@@ -70,6 +71,7 @@ class Performance:
     days: tuple[tuple[date, Decimal], ...]
     invested_days: tuple[tuple[date, Decimal], ...]
     drawdown: Drawdown | None
+    closed_trips: tuple[RoundTrip, ...]
     closed: TradeFigures
     by_module: tuple[TradeFigures, ...]
     by_strategy: tuple[TradeFigures, ...]
@@ -85,14 +87,16 @@ class Performance:
     stops: Stops
     cadence: Mapping[str, Cadence]
     alarms: AlarmFigures | None
+    alarms_at_any_pace: AlarmFigures | None
     exposure: ExposureFigures
     exposure_by_module: Mapping[str, Decimal]
     hold: BuyAndHold | None
     hold_at_exposure: BuyAndHold | None
+    yardsticks: tuple[BuyAndHold, ...]
     refusals: tuple[RefusalFigures, ...]
     trips: tuple[ModeChange, ...]
     resets: tuple[ModeChange, ...]
-    latency: Latency
+    latency: Latency | None
 
     @property
     def return_frac(self) -> Decimal:
@@ -130,6 +134,7 @@ def performance(
         days=days,
         invested_days=tuple({cycle.as_of.date(): invested_frac(cycle) for cycle in cycles}.items()),
         drawdown=max_drawdown(days),
+        closed_trips=tuple(closed),
         closed=trade_figures("all", closed),
         by_module=grouped(closed, lambda trip: trip.module),
         by_strategy=grouped(closed, lambda trip: f"{trip.strategy} ({trip.module})"),
@@ -145,17 +150,20 @@ def performance(
         stops=stops(closed),
         cadence=cadence(cycles),
         alarms=alarm_figures(cycles),
+        alarms_at_any_pace=alarms_at_any_pace(cycles),
         exposure=exposure,
         exposure_by_module=exposure_by_module(cycles),
         hold=hold,
         hold_at_exposure=None if hold is None else hold.at_exposure(exposure.mean_frac),
+        yardsticks=tuple(
+            alone
+            for symbol in YARDSTICKS
+            if (alone := buy_and_hold(cycles, taker_fee_frac=taker_fee_frac, only=(symbol,))) is not None
+        ),
         refusals=refusal_figures((cycle.as_of, refusal) for cycle in cycles for refusal in cycle.refusals),
         trips=tuple(change for change in changes if change.by.startswith("breaker:") and change.mode != Mode.ACTIVE),
         resets=tuple(change for change in changes if change.by.startswith(PERSON) and change.mode is Mode.ACTIVE),
-        latency=Latency(
-            median([cycle.duration_ms for cycle in cycles]),
-            percentile([cycle.duration_ms for cycle in cycles], 0.95),
-        ),
+        latency=_latency([cycle.duration_ms for cycle in cycles if cycle.duration_ms is not None]),
     )
 
 
@@ -193,6 +201,10 @@ def mode_changes(cycles: Sequence[CycleFacts]) -> tuple[ModeChange, ...]:
         if now is not None
         and (before is None or (before.mode, before.mode_by, before.mode_at) != (now.mode, now.mode_by, now.mode_at))
     )
+
+
+def _latency(took_ms: Sequence[float]) -> Latency | None:
+    return Latency(median(took_ms), percentile(took_ms, 0.95)) if took_ms else None
 
 
 def _cost_held(trades: Iterable[Trade], at: datetime) -> Decimal:

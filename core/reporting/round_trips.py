@@ -18,8 +18,9 @@ MODULE_OF = {AssetClass.CRYPTO: "crypto", AssetClass.STOCK: "stocks", AssetClass
 class RoundTrip:
     """A trade of its own, or the contracts that one option order opened together.
 
-    It is closed with its last part, whose reason it has; its result is that of its parts together. `symbol`: an
-    option's underlying.
+    It is closed with its last part, whose reason it has; its result is that of its parts together. It runs from its
+    first fill to its last: shares that the broker bought before an option took them were opened by that purchase.
+    `symbol`: an option's underlying.
     """
 
     trade_id: str
@@ -106,16 +107,17 @@ def round_trips(trades: Iterable[Trade]) -> tuple[RoundTrip, ...]:
 
 def _round_trip(name: str, parts: tuple[Trade, ...]) -> RoundTrip:
     first, ends = parts[0], [(part.closed_at, part.exit_reason) for part in parts if part.closed_at]
-    closed_at, exit_reason = max(ends) if len(ends) == len(parts) else (None, "")
+    is_closed = len(ends) == len(parts)
+    times = [fill.at for part in parts for fill in (*part.entries, *part.exits)]
     return RoundTrip(
         trade_id=name,
         symbol=first.underlying or first.symbol,
         strategy=first.strategy,
         module=MODULE_OF[first.asset_class],
         parts=parts,
-        opened_at=min(part.opened_at for part in parts),
-        closed_at=closed_at,
-        exit_reason=exit_reason,
+        opened_at=min([*(part.opened_at for part in parts), *times]),
+        closed_at=max(times) if is_closed else None,
+        exit_reason=max(ends)[1] if is_closed else "",
         realised_usd=sum((part.realised_usd for part in parts), ZERO),
         fees_usd=sum((part.fees_usd for part in parts), ZERO),
     )

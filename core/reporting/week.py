@@ -18,6 +18,7 @@ from core.reporting.performance import exposure_figures, mode_changes
 from core.reporting.refusals import refusal_figures
 from core.reporting.round_trips import RoundTrip, TradeFigures, grouped, round_trips, trade_figures
 from core.reporting.statistics import max_drawdown, wilson_interval
+from core.reporting.week_fills import sided_fills, told_of_activities
 from core.schedules import NEW_YORK
 from core.units import CENT, cents, dollars, text
 
@@ -126,6 +127,18 @@ def _trip(trip: RoundTrip, entry_reasons: Mapping[str, str]) -> dict[str, Any]:
         "net_profit_usd": dollars(trip.realised_usd),
         "entry_reason": entry_reasons.get(entry_order(trip), "not an order of ours"),
         "exit_reason": trip.exit_reason,
+        "fills": [
+            {
+                "at": fill.at,
+                "side": side,
+                "quantity": fill.quantity,
+                "symbol": part.symbol,
+                "price": fill.price,
+                "fee_usd": dollars(fill.fee_value_usd),
+            }
+            for part in trip.parts
+            for side, fill in sided_fills(part)
+        ],
     }
 
 
@@ -212,6 +225,9 @@ def summary(told: Mapping[str, Any]) -> str:
             f"The broker differs from the books: cash by {told['cash_difference_usd']} dollars, {held}; orders that no "
             f"cycle has settled yet: {told['orders_not_settled']}."
         )
+    parts.append(told_of_activities(told["broker_activities"]))
+    cost_usd = told["intelligence_cost_usd"]
+    parts.append("Market intelligence did not run." if cost_usd is None else f"Opinions cost {cost_usd} dollars.")
     parts.append(f"The mode is {told['mode']}; changes of it: {len(told['mode_changes'])}, alarms: {told['alarms']}.")
     return " ".join([*parts, DEPOSITS])
 

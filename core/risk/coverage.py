@@ -16,6 +16,7 @@ from core.units import floor_to, text
 
 PATIENCE = timedelta(minutes=20)
 """Cycles come every fifteen minutes at most. A watcher that has not looked for this long is no exit."""
+LAST_LOOKED, NEVER_LOOKED = "last looked at", "nobody has looked at it"
 
 STOPS = (OrderType.STOP, OrderType.STOP_LIMIT)
 ZERO, ONE = Decimal(0), Decimal(1)
@@ -59,8 +60,12 @@ def exit_coverage(
 
 
 def resting_exits(symbol: str, orders: Iterable[Order]) -> tuple[str, ...]:
-    """The broker's ids of the symbol's sells that rest there, legs included: what an exit of it must cancel first."""
-    return tuple(order.order_id for order in live_orders(orders) if order.symbol == symbol and rests(order))
+    """The broker's ids of the symbol's sells that rest there, legs included: what an exit of it must cancel first.
+
+    The smallest comes first: where it fills or stays meanwhile the exit is put off, and what is larger goes on resting.
+    """
+    resting = (order for order in live_orders(orders) if order.symbol == symbol and rests(order))
+    return tuple(order.order_id for order in sorted(resting, key=_left))
 
 
 def sellable(position: Position, orders: Iterable[Order]) -> Decimal:
@@ -131,5 +136,5 @@ def _reason(resting: Decimal, leaving: Decimal, idle: timedelta | None) -> str:
     if leaving:
         at_broker += f", a market order for {text(leaving)} is on its way"
     if idle is None:
-        return f"{at_broker}; nobody has looked at it"
-    return f"{at_broker}; last looked at {idle.total_seconds() / 60:.0f} minutes ago"
+        return f"{at_broker}; {NEVER_LOOKED}"
+    return f"{at_broker}; {LAST_LOOKED} {idle.total_seconds() / 60:.0f} minutes ago"

@@ -29,6 +29,8 @@ def trims(
     symbol with a sale on its way waits for it; an order that rests to protect it is canceled first. Options are not
     trimmed: their size is set at the entry.
     """
+    if not positions:
+        return ()
     leaving = _leaving(snapshot, asset_class)
     held = {
         position.symbol: position
@@ -48,19 +50,20 @@ def trims(
     found = []
     for symbol, position in held.items():
         excess_usd = (before[symbol] - left[symbol]) / exposure_factor(symbol)
-        reason = f"trim: ${excess_usd:.2f} above {over[symbol]}"
-        half_usd = position.quantity * position.price / 2
+        half_usd, why = position.quantity * position.price / 2, ""
         if symbol in halves and half_usd > excess_usd:
-            excess_usd, reason = half_usd, halves[symbol]
+            excess_usd, why = half_usd, halves[symbol]
+        if excess_usd < snapshot.limits.risk.min_order_usd:
+            continue
         quantity = _sold(position, excess_usd / position.price, sellable(position, snapshot.orders))
-        if quantity > 0 and excess_usd >= snapshot.limits.risk.min_order_usd:
+        if quantity > 0:
             found.append(
                 Opportunity(
                     symbol=symbol,
                     purpose=Purpose.TRIM,
                     strategy="allocation",
                     confidence=1.0,
-                    reason=reason,
+                    reason=why or f"trim: ${excess_usd:.2f} above {over[symbol]}",
                     reference_price=position.price,
                     quantity=quantity,
                     after_cancel=resting_exits(symbol, snapshot.orders),

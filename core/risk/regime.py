@@ -61,13 +61,13 @@ def regime(bars: Bars, asset_class: AssetClass = AssetClass.STOCK) -> Regime:
     needed = MEAN_BARS + VOLATILITY_BARS
     if len(close) < needed:
         return Regime(MarketState.UNKNOWN, f"{len(close)} bars of {index.name}, {needed} are needed")
-    trend = float(close[-1] / close[-MEAN_BARS:].mean() - 1)
+    trend = float(close[-1] / (close[-MEAN_BARS:].sum() / MEAN_BARS) - 1)
     percentile = volatility_percentile(close)
     above = above_mean(bars)
     if len(above) < least:
         reason = f"only {len(above)} symbols have {MEAN_BARS} bars, {least} are needed to see breadth"
         return Regime(MarketState.UNKNOWN, reason, trend, None, percentile)
-    breadth = float(above.mean())
+    breadth = np.count_nonzero(above) / len(above)
     shown = (
         f"{index.name} {trend:+.1%} from its {MEAN_BARS}-day mean, {breadth:.0%} of {len(above)} symbols above theirs, "
         f"volatility higher than on {percentile:.0%} of days"
@@ -95,14 +95,17 @@ def market_index(bars: Bars, asset_class: AssetClass) -> Index | str:
     on, closes = daily_closes(bars)
     growth = closes[:, 1:] / closes[:, :-1]
     known = np.isfinite(growth)
-    thin = np.flatnonzero(known.sum(axis=0) < least)
+    is_whole = bool(known.all())
+    thin = np.flatnonzero(known.sum(axis=0) < least) if not is_whole else np.empty(0, dtype=np.int64)
     start = int(thin[-1]) + 1 if len(thin) else 0
     if start == growth.shape[1]:
         return f"{lacking}no two days with {least} symbols, so the market has no known trend"
-    steps = growth.mean(axis=0) if known.all() else np.nanmean(growth[:, start:], axis=0)
+    steps = growth.sum(axis=0) / count if is_whole else np.nanmean(growth[:, start:], axis=0)
     without = f" (no sound bars of {BENCHMARK})" if lacking else ""
     name = f"the equal-weight index of {count} symbols{without}"
-    return Index(name, np.concatenate([[100.0], 100.0 * np.cumprod(steps)]), on[start:])
+    levels = np.full(len(steps) + 1, 100.0)
+    levels[1:] *= np.cumprod(steps)
+    return Index(name, levels, on[start:])
 
 
 def daily_closes(bars: Bars) -> tuple[TimeArray, FloatArray]:
@@ -123,13 +126,19 @@ def above_mean(bars: Bars) -> FloatArray:
     """One for each symbol above its 50-day mean and zero below; symbols with fewer bars are left out."""
     recent = bars.close[:, -MEAN_BARS:]
     recent = recent[np.isfinite(recent).all(axis=1)]
-    return (recent[:, -1] > recent.mean(axis=1)).astype(np.float64) if recent.shape[1] == MEAN_BARS else np.empty(0)
+    if recent.shape[1] != MEAN_BARS:
+        return np.empty(0)
+    above: FloatArray = (recent[:, -1] > recent.sum(axis=1) / MEAN_BARS).astype(np.float64)
+    return above
 
 
 def volatility_percentile(close: FloatArray) -> float:
     """The share of earlier days with a lower 20-day realised volatility than the newest's."""
-    returns = np.diff(np.log(close))
-    sums = np.cumsum([np.append(0.0, returns), np.append(0.0, returns**2)], axis=1)
+    logs = np.log(close)
+    sums = np.zeros((2, len(close)))
+    sums[0, 1:] = logs[1:] - logs[:-1]
+    np.square(sums[0], out=sums[1])
+    np.cumsum(sums, axis=1, out=sums)
     total, squares = sums[:, VOLATILITY_BARS:] - sums[:, :-VOLATILITY_BARS]
     variance = squares - total**2 / VOLATILITY_BARS
-    return float((variance[:-1] < variance[-1]).mean())
+    return np.count_nonzero(variance[:-1] < variance[-1]) / (len(variance) - 1)

@@ -16,10 +16,11 @@ from urllib3.exceptions import HTTPError
 from core.errors import Conflict, StoreUnavailable
 from core.state.codec import checked_blob_name
 
-ATTEMPT_TIMEOUT_S = 10.0
+ATTEMPT_TIMEOUT_S = 2.5
 """One attempt, to connect and between two parts of the answer."""
-DEADLINE_S = 30.0
-"""All attempts together. Both calls are safe to repeat: an object is only ever created, with one content."""
+DEADLINE_S = 5.0
+"""The last attempt begins within this: exits wait for the evidence that is stored before them. Both calls are safe to
+repeat: an object is only ever created, with one content."""
 
 
 class CloudStorageBlobs:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,21 +16,27 @@ from click.testing import CliRunner
 from cli import backtest as command
 from cli.acts import Act
 from cli.main import main
-from cli.recordings.loaded import loaded_recording
+from cli.recordings.loaded import as_values, loaded_recording, spread_frac
+from core.backtest import facts, quotes
 from core.backtest.engine import Backtest, Due, Setup, Watcher, backtest
+from core.backtest.exchange import SimulatedExchange
 from core.backtest.lookahead import look_ahead
 from core.backtest.recording import Recording, Series
 from core.cycle.evidence import canonical
-from core.errors import BadRequest
+from core.errors import BadRequest, BrokerRefused
 from core.model.bars import FloatArray
 from core.model.features import Features
 from core.model.judgement import Decision, Mode, Snapshot
 from core.model.market import AssetClass, Timeframe
+from core.model.orders import OrderIntent
 from core.model.universe import Group
 from core.modules import crypto, stocks, strategy_names
+from core.reporting.performance import performance
 from core.strategies import GENERAL
 from core.strategies.strategy import Strategy
 from tests.backtest.markets import written
+from tests.venue import option_chains
+from tests.venue.option_chains import TUESDAY, occ
 
 START, END = datetime(2024, 2, 5, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
 MODULES = ("crypto", "stocks")
@@ -90,6 +97,25 @@ def test_a_breaker_stops_entries_until_the_operator_resets_it(tmp_path: Path) ->
     assert any(mode is Mode.ACTIVE and by == "person:demo operator" for _, mode, by in modes)
 
 
+def test_what_the_broker_refuses_is_counted_beside_our_rules(
+    setup: Setup, recording: Recording, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An exchange that takes no order, so that each intent of the run is one of its refusals."""
+    intended: list[str] = []
+
+    def refused(exchange: SimulatedExchange, intent: OrderIntent) -> None:
+        intended.append(intent.symbol)
+        raise BrokerRefused(f"no order for {intent.symbol}", status=422, code=42210000)
+
+    monkeypatch.setattr(SimulatedExchange, "submit", refused)
+    result = backtest(setup, recording)
+    run = performance(result.history, taker_fee_frac=Decimal(0))
+
+    (told,) = [each for each in run.refusals if each.rule == "broker"]
+    assert told.count == len(intended) >= 3
+    assert (told.first_symbol, told.first_reason) == (intended[0], f"no order for {intended[0]}")
+
+
 def test_another_run_is_the_same_to_the_last_digit(setup: Setup, recording: Recording) -> None:
     assert backtest(setup, recording) == backtest(setup, recording)
 
@@ -104,10 +130,12 @@ def test_no_strategy_looks_ahead(setup: Setup, recording: Recording) -> None:
 
         assert not backtest(replace(setup, due=due), known, watch=heard).ended_early
 
-    found = look_ahead(run, recording, setup.due)
+    found = look_ahead(run, recording, setup.due, spreads=spread_frac)
 
     assert found.leak == ""
     assert found.compared >= len(setup.due)
+    assert [at.hour for at in found.cuts] == [14, 0, 0, 14, 14, 0]
+    assert found.at_edge == 6
     every = {name for module in MODULES for name in strategy_names()[module]}
     assert all(any(name in word for word in said) for name in every)
 
@@ -128,7 +156,7 @@ def test_a_strategy_that_knows_the_whole_recording_is_found(
         monkeypatch.setattr(crypto, "GENERAL", (replace(GENERAL[0], score=score), *GENERAL[1:]))
         backtest(replace(setup, due=due), known, watch=watch)
 
-    found = look_ahead(run, recording, setup.due)
+    found = look_ahead(run, recording, setup.due, spreads=spread_frac)
 
     assert "crypto_cycle-2024-02-05" in found.leak
     assert "knew what came after" in found.leak
@@ -137,8 +165,6 @@ def test_a_strategy_that_knows_the_whole_recording_is_found(
 def test_a_bar_that_is_believed_before_it_ends_is_found(
     setup: Setup, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from core.backtest import facts
-
     honest = facts.track
 
     def hasty(*arguments: object) -> facts.Track:
@@ -150,7 +176,60 @@ def test_a_bar_that_is_believed_before_it_ends_is_found(
     def run(known: Recording, due: tuple[Due, ...], watch: Watcher) -> None:
         backtest(replace(setup, due=due), known, watch=watch)
 
-    assert look_ahead(run, recording, setup.due).leak
+    assert look_ahead(run, recording, setup.due, spreads=spread_frac).leak
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_running_bar_that_is_seen_whole_is_found_in_each_module(
+    setup: Setup, recording: Recording, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """Features, or prices, that know how the bar of this moment ends: nothing differs but at the edge of a cut. All
+    quarters of these 71 cycles end with a coin's."""
+    setup = replace(setup, due=setup.due[:71])
+    honest, price = facts.Sights._windows, quotes.Tape.__init__
+    of_stocks = module == "stocks"
+
+    def hasty(sights: facts.Sights, *arguments: Any) -> Any:
+        now = sights._now
+        if sights._universe.follows_sessions is of_stocks:
+            sights._now = now + np.timedelta64(1, "D")
+        try:
+            return honest(sights, *arguments)
+        finally:
+            sights._now = now
+
+    def closing(tape: quotes.Tape, series: Series) -> None:
+        price(tape, series)
+        if (series.asset_class is AssetClass.STOCK) is of_stocks:
+            tape._opens = tape._closes
+
+    with monkeypatch.context() as planted:
+        planted.setattr(facts.Sights, "_windows", hasty)
+        assert f"{module}_cycle" in checked(setup, recording)
+    if of_stocks:  # a coin's cycle comes as its bar begins
+        monkeypatch.setattr(quotes.Tape, "__init__", closing)
+        assert f"{module}_cycle" in checked(setup, recording)
+
+
+def test_spreads_that_know_the_future_are_found(setup: Setup, recording: Recording) -> None:
+    def ahead(series: Series) -> Series:
+        later = np.concatenate([series.spread_frac[30:], series.spread_frac[-30:]])
+        return replace(series, spread_frac=np.where(np.isnan(series.spread_frac), np.nan, later))
+
+    known = replace(recording, series={name: ahead(series) for name, series in recording.series.items()})
+
+    assert checked(setup, recording) == ""
+    assert "knew what came after" in checked(setup, known)
+
+
+def checked(setup: Setup, recording: Recording) -> str:
+    """The leak that is found."""
+    return look_ahead(
+        lambda known, due, watch: backtest(replace(setup, due=due), known, watch=watch),
+        recording,
+        setup.due,
+        spreads=spread_frac,
+    ).leak
 
 
 def test_a_strategy_that_raises_is_named_and_what_was_done_is_kept(
@@ -212,7 +291,9 @@ def test_the_command_reports_and_checks_for_looking_ahead(
     code, output = invoke("--from", "2024-02-05", "--to", "2024-02-20", "--check-lookahead")
 
     assert code == 0
-    assert "decisions made again without the future, none differs" in output
+    assert "decisions made again without the future, none differs; 6 of them at the edge of what was known" in output
+    assert "Cut at 2024-02-07 00:00, 2024-02-07 14:45, 2024-02-09 14:45," in output
+    assert "fills are compared with the venue in the tests" in output
     assert "2024-02-05 to 2024-02-20" in output
     assert (tmp_path / "report.html").stat().st_size > 1000
 
@@ -230,6 +311,7 @@ def test_the_command_reports_and_checks_for_looking_ahead(
             "holds nothing for the module options",
         ),
         (("--modules", "stocks", "--from", "2024-02-03", "--to", "2024-02-04"), "no cycle is due"),
+        (("--modules", "stocks", "--every", "4h"), "--every is the time between crypto cycles, and stocks has none"),
     ],
 )
 def test_what_cannot_be_run_is_refused_in_a_sentence(
@@ -239,6 +321,27 @@ def test_what_cannot_be_run_is_refused_in_a_sentence(
 
     assert code == 1
     assert sentence in output
+
+
+def test_cycles_that_come_more_often_than_bars_are_told(invoke: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    window = ("--modules", "crypto", "--from", "2024-02-05", "--to", "2024-02-06")
+    told = "Crypto cycles come every 420 minutes over bars of 1Day: between two bars no price changes."
+
+    assert told in invoke(*window, "--every", "7h")[1]
+    assert told in (tmp_path / "report.md").read_text()
+    assert "Crypto cycles come" not in invoke(*window)[1]
+
+
+def test_options_begin_with_their_first_chain(recording: Recording) -> None:
+    """Bars of AAPL since October 2023, one chain on 2024-01-02 at 19:30 UTC."""
+    quotes = {occ("C", 200, underlying="AAPL"): (1.0, 1.1)}
+    chains = as_values(option_chains.recording(option_chains.rows(TUESDAY, 190.0, quotes))).chains
+    both = replace(recording, chains=chains)
+    act = Act("test", "", "", datetime(2023, 11, 1, tzinfo=UTC), START, Decimal(100_000))
+
+    with pytest.raises(BadRequest, match=r"for options runs from 2024-01-02 00:00 .* and --from 2023-11-01 00:00 lies"):
+        command.set_up(act, ("options",), both)
+    command.set_up(replace(act, start=datetime(2024, 1, 2, tzinfo=UTC)), ("options",), both)
 
 
 def test_coins_beside_options_need_a_recording_of_both() -> None:

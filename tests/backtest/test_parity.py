@@ -3,6 +3,7 @@ orders, fills and cycles."""
 
 from __future__ import annotations
 
+import csv
 import json
 import subprocess
 import sys
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from cli.backtest import run_backtest
+from cli.fills import of_backtest, write_fills
 from core.app import open_store
 from core.backtest.engine import Backtest
 from core.model.orders import Order
@@ -61,6 +63,26 @@ def test_orders_and_fills_are_the_same_through_http_and_in_process(over_http: Pa
     assert in_process.ledger.cash_usd == Decimal(ledger["cash_usd"])
     assert {order.asset_class for order in ours} == {"crypto", "us_equity"}
     assert len(ledger["fills"]) >= 8
+
+
+def test_every_fill_can_be_worked_out_again_from_its_table(
+    over_http: Path, in_process: Backtest, tmp_path: Path
+) -> None:
+    """From the starting cash: buys and their coin fees, sales and their dollar fees, come to the ledger's balances."""
+    table = write_fills(of_backtest(in_process.ledger), tmp_path).read_text()
+    cash_usd, held = Decimal(100_000), dict.fromkeys(in_process.ledger.holdings, Decimal(0))
+    for row in csv.DictReader(table.splitlines()):
+        sign = 1 if row["side"] == "buy" else -1
+        quantity, price, coins, fee_usd = (
+            Decimal(row[name]) for name in ("quantity", "price", "fee_quantity", "fee_usd")
+        )
+        cash_usd -= sign * quantity * price + fee_usd
+        held[row["symbol"]] = held.get(row["symbol"], Decimal(0)) + sign * quantity - coins
+
+    assert table == (over_http / "fills.csv").read_text()
+    assert cash_usd == in_process.ledger.cash_usd
+    assert {symbol: units for symbol, units in held.items() if units} == dict(in_process.ledger.holdings)
+    assert len(table.splitlines()) == len(in_process.ledger.fills) + 1
 
 
 def test_every_cycle_saw_refused_and_came_to_the_same(over_http: Path, in_process: Backtest) -> None:

@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from cli.replay import replay
 from core.app import Instance, open_store
 from core.backtest.replay import Change, again, changed_limits, changes, difference, entries_usd, parameter
-from core.cycle.evidence import Evidence, canonical, evidence, judged, load, save
+from core.cycle.evidence import Evidence, canonical, evidence, judged, load, packed
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest
 from core.errors import BadFacts, BadRequest, BrokerUnavailable, StoreUnavailable
@@ -52,8 +52,8 @@ def evidence_of(moment: Snapshot, *, exits_only: bool = False, unread: str = "")
 
 def stored(found: Evidence) -> Evidence:
     """The evidence after a journey through a blob."""
-    blobs = Kept()
-    return load(blobs, save(blobs, found))
+    blob = packed(found)
+    return load(Kept([blob]), blob[0])
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -99,6 +99,17 @@ def test_the_order_of_chains_is_kept_since_it_is_whose_turn_it_is() -> None:
     assert list(back.snapshot.chains) == ["SPY", "AAPL"]
 
 
+def test_a_number_of_numpys_is_kept_as_the_number_that_it_is() -> None:
+    moment = snapshot({BTC: rising()})
+    decision = judged(moment, exits_only=False, unread="")
+    (intent,) = decision.intents
+    counted = replace(decision, intents=(replace(intent, features={**intent.features, "score": np.float64(0.75)}),))
+
+    back = stored(replace(evidence_of(moment), decision=msgspec.Raw(canonical(counted))))
+
+    assert b'"score":0.75' in bytes(back.decision)
+
+
 @pytest.mark.parametrize(("exits_only", "unread"), [(False, ""), (True, ""), (False, "no answer")])
 def test_a_decision_follows_again_from_its_blob(exits_only: bool, unread: str) -> None:
     """Exits alone, and no entry while fills cannot be read: what a cycle was asked for is a part of its facts."""
@@ -122,8 +133,8 @@ def test_a_decision_that_is_not_what_was_stored_is_shown_line_by_line() -> None:
 
 def rewritten(change: bytes, to: bytes) -> tuple[Kept, str]:
     """A blob of which some text was changed."""
-    blobs = Kept()
-    name = save(blobs, evidence_of(snapshot({BTC: rising()})))
+    blob = packed(evidence_of(snapshot({BTC: rising()})))
+    blobs, name = Kept([blob]), blob[0]
     text = gzip.decompress(blobs[name])
     assert change in text
     blobs[name] = gzip.compress(text.replace(change, to))
@@ -347,7 +358,7 @@ def test_an_idle_cycle_goes_on_when_its_snapshot_cannot_be_kept(crypto: Stage) -
         report = run_cycle(without_bucket, CycleRequest("crypto_cycle-idle", "crypto"))
 
         assert report["outcome"] == "done"
-        assert "has no snapshot" in shown(stand, "crypto_cycle-idle", status=1)
+        assert "it was never stored" in shown(stand, "crypto_cycle-idle", status=1)
 
 
 def test_a_plan_that_is_not_its_snapshots_is_told(crypto: Stage) -> None:

@@ -17,12 +17,13 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from cli.sweep import chosen_values, planned, sentences, sweep, swept, told
-from cli.sweep_figures import overfitting, trials_of
-from cli.sweep_runs import Row, Run, combinations, figures, results, rows_of, run_one, windows
+from cli.sweep_figures import overfitting, trials_of, tried_of
+from cli.sweep_runs import Row, Run, combinations, figures, results, rows_of, windows
 from core.errors import BadRequest
 from core.reporting.history import History
 from core.settings import InvalidSettings
 from tests.backtest import sweep_runner
+from tests.backtest.markets import written
 from tests.backtest.sweep_runner import coin_flips
 from tests.reporting.facts import MONDAY, cycle, day
 
@@ -153,10 +154,22 @@ def test_ctrl_c_keeps_what_is_done_and_the_next_sweep_goes_on_there(tmp_path: Pa
     assert len(rows) == 6
 
 
-def test_a_run_that_was_itself_stopped_is_no_row() -> None:
-    (run, _) = runs_of("14")
+def test_ctrl_c_that_a_backtest_caught_stops_the_sweep(tmp_path: Path) -> None:
+    """A backtest keeps what it had done when it is stopped by hand, and tells so; its sweep must not go on."""
+    with pytest.raises(click.ClickException, match="stopped by hand; 2 of 6 runs are kept"):
+        run_all(runs_of("1", "14", "2"), tmp_path / "sweep.parquet")
 
-    assert run_one(run, coin_flips) is None
+    assert len(sweep_runner.ran) == 3
+
+
+def test_runs_without_a_row_are_told(tmp_path: Path) -> None:
+    run_all(runs_of("1"), tmp_path / "sweep.parquet")
+    console = Console(file=StringIO(), width=150)
+
+    told(console, runs_of("1", "2"), tmp_path)
+
+    assert isinstance(console.file, StringIO)
+    assert "2 runs not run yet" in console.file.getvalue()
 
 
 def test_processes_and_a_cluster_give_the_rows_that_one_process_gives(tmp_path: Path) -> None:
@@ -253,6 +266,45 @@ def test_a_trial_without_all_its_windows_is_left_out() -> None:
     assert table.shape == (40, 2)
 
 
+def test_every_set_of_parameters_in_the_table_was_a_trial(tmp_path: Path) -> None:
+    """Three in this command, one that fails, one of it and a new one under older code; other data and later days are
+    none of its trials."""
+    table, asked = tmp_path / "sweep.parquet", runs_of("1", "2", "13")
+    for runs in (runs_of("2", "3", revision="r0"), runs_of("4", data="d2"), asked):
+        run_all(runs, table)
+    later = tuple(replace(run, first=day(40), last=day(80)) for run in runs_of("5", folds=1))
+    rows = run_all(later, table)
+
+    assert tried_of(rows, asked) == 4
+    trials, daily, days = trials_of([row for row in rows if row["key"] in {run.key for run in asked}])
+    alone, counted = overfitting(trials, daily, days), overfitting(trials, daily, days, tried=4)
+    assert (alone.tried, counted.tried, counted.trials) == (2, 4, 2)
+    assert alone.deflated_probability is not None
+    assert counted.deflated_probability is not None
+    assert counted.deflated_probability < alone.deflated_probability
+    assert "4 sets of parameters tried" in " ".join(sentences(counted))
+    (one,), column, _ = trials_of([row for row in rows if row["key"] in {run.key for run in asked[:2]}])
+    single = [overfitting([one], column, days, tried=tried).deflated_probability for tried in (1, 4)]
+    assert single[0] is not None
+    assert single[1] is not None
+    assert single[1] < single[0], "a trial that stands alone today was chosen all the same"
+
+
+def test_the_deepest_fall_goes_on_over_the_edge_of_a_window() -> None:
+    """Up 10 %, then down 10 % in the first window and 10 % in the second: 19 % from the top."""
+    ((trial,), _, _) = trials_of(rows_from(np.array([[0.10], [-0.10], [-0.10], [0.05]])))
+
+    assert trial.max_drawdown_frac == pytest.approx(0.19)
+
+
+def test_what_chance_does_of_an_odd_number_of_trials() -> None:
+    """Of three worth the same, the best of one half is first, second or third in the other: two of these are no better
+    than the median."""
+    found = overfitting(*trials_of(rows_from(np.random.default_rng(7).normal(0, 0.01, (400, 3)))))
+
+    assert "of 3 trials worth the same, chance does that in 67%" in " ".join(sentences(found))
+
+
 def test_trials_that_do_the_same_tell_nothing_of_overfitting() -> None:
     returns = np.random.default_rng(1).normal(0, 0.01, (40, 1)).repeat(2, axis=1)
 
@@ -336,6 +388,26 @@ def test_options_that_contradict_are_answered_before_anything_runs(
     ran = CliRunner().invoke(sweep, [*window, *options])
 
     assert ran.exit_code in (1, 2)
+    assert answer in " ".join(ran.output.split())
+    assert not (tmp_path / "sweep.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        (("--modules", "options"), "the recording holds nothing for the module options"),
+        (("--modules", "stocks", "--every", "4h"), "--every is the time between crypto cycles, and stocks has none"),
+        (("--to", "2025-01-01"), "--to 2024-07-09 00:00 lies after it"),
+    ],
+)
+def test_what_would_fail_in_every_run_is_answered_once(options: tuple[str, ...], answer: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    market = str(written(tmp_path / "data"))
+    window = ("--from", "2024-01-15", "--to", "2024-03-15", "--folds", "2", "--jobs", "1")
+
+    ran = CliRunner().invoke(sweep, [*window, "--data", market, "--out", str(tmp_path), *options])
+
+    assert ran.exit_code == 1
     assert answer in " ".join(ran.output.split())
     assert not (tmp_path / "sweep.parquet").exists()
 

@@ -17,6 +17,7 @@ from cli.stack import instructions
 OFFERED = (
     "adopt",
     "alerts",
+    "backtest",
     "canary",
     "chaos",
     "data",
@@ -28,7 +29,10 @@ OFFERED = (
     "halt-drill",
     "intelligence",
     "ml",
+    "monitor",
+    "performance",
     "reconcile",
+    "replay",
     "report",
     "resume",
     "rollback",
@@ -36,6 +40,7 @@ OFFERED = (
     "schedules",
     "stack",
     "status",
+    "sweep",
 )
 
 

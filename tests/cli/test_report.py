@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from cli.charts import DARK, LIGHT, equity_chart, spread_dates
+from cli.charts_results import results_chart
 from cli.demo import Concluded, all_accounts
 from cli.main import main
 from cli.reconcile import Line, Proof
@@ -21,6 +22,7 @@ from cli.report_page import Page, Surroundings, report_page
 from cli.sections import Section
 from core.model.judgement import Mode, ModeState, Refusal
 from core.model.orders import Side
+from core.reporting.history import CycleFacts
 from core.reporting.performance import Performance, performance
 from core.state.sqlite import SqliteStore
 from tests.reporting.facts import BTC, ETH, contract, cycle, day, history, receipt_write, trade, trade_write
@@ -152,15 +154,36 @@ def test_alarms_are_told_with_the_pace_that_left_the_gap() -> None:
     """I-38: that nobody looked after a position is in the report."""
     alarm = "2 ETH/USD without a live exit: last looked at 825 minutes ago"
     cycles = [replace(cycle(number, "1000"), alarms=(alarm,) * (number > 1)) for number in range(4)]
+    often = (replace(cycle(3, "1000", module="stocks"), as_of=day(3) + timedelta(minutes=15 * n)) for n in (1, 2, 3))
+    cycles += often
 
     alarms = section_of(page_of(performance(history(cycles), taker_fee_frac=Decimal(0))), "Positions without")
 
-    assert alarms.rows[:2] == (("Alarms", "2"), ("Cycles that raised any", "2 of 4"))
+    assert alarms.rows[:2] == (("Alarms", "2"), ("Cycles that raised any", "2 of 7"))
     assert "Here cycles ran less often than that (crypto every 24 h)" in alarms.notes[0]
     assert alarms.notes[1] == f"The first in its own words: {alarm}."
     assert section_of(page_of(run_of(0)), "Positions without").notes == (
         "No cycle found a position without a live exit.",
     )
+
+
+def test_alarms_by_the_schedule_alone_are_left_out_with_the_reason() -> None:
+    """I-38: with a day between cycles every position is unwatched in each of them; other alarms are told all the same,
+    and where quotes are watched between the cycles these are, too."""
+    idle = "2 ETH/USD without a live exit: no stop rests at the broker; last looked at 825 minutes ago"
+    lost = "2 ETH/USD without a live exit: the books hold it, and no position of it can be read at the broker"
+    cycles = [replace(cycle(number, "1000"), alarms=(idle,)) for number in range(4)]
+
+    def alarms_of(*further: CycleFacts, watched: str = "") -> Section:
+        run = performance(history([*cycles, *further]), taker_fee_frac=Decimal(0))
+        return section_of(report_page(run, Surroundings("a test", watched=watched)), "Positions without")
+
+    assert alarms_of().rows == ()
+    assert alarms_of().notes[0].startswith("Not counted: cycles ran less often (crypto every 24 h) than the 20 min")
+    assert alarms_of(watched="By the monitor.").rows[0] == ("Alarms", "4")
+    told = alarms_of(replace(cycle(4, "1000"), alarms=(idle, lost)))
+    assert told.rows[:2] == (("Alarms", "1"), ("Cycles that raised any", "1 of 5"))
+    assert "(crypto every 24 h), and alarms of that kind are not counted." in told.notes[0]
 
 
 def test_open_trades_are_listed_with_what_they_may_lose_together() -> None:
@@ -262,6 +285,60 @@ def test_calls_are_told_in_all_per_cycle_and_by_kind() -> None:
     )
 
 
+def test_what_a_short_window_cannot_say_takes_no_room() -> None:
+    """I-10, I-31: no empty column, no parts of three days, and a yardstick that is another's double is told once."""
+    page = page_of(run_of(3))
+
+    risk, parts = section_of(page, "Risk and return"), section_of(page, "Part by part")
+
+    assert risk.columns == ("", "return", "deepest fall")
+    assert [row[0] for row in risk.rows] == ["This run", "Buy and hold 47.6%", "Buy and hold 100%"]
+    assert (parts.rows, parts.notes) == ((), ("Not divided: 9 daily returns, and 5 parts need 150.",))
+    assert [tile.basis for tile in page.tiles if tile.label == "Buy and hold 100%"] == ["BTC"]
+
+
+def test_a_sharpe_ratio_above_zero_beside_a_loss_is_explained() -> None:
+    values = ["1000", *(str(usd) for _ in range(35) for usd in (1250, 990))]
+    cycles = [cycle(number, usd) for number, usd in enumerate(values)]
+
+    notes = section_of(page_of(performance(history(cycles), taker_fee_frac=Decimal(0))), "Risk and return").notes
+
+    assert any(
+        note.startswith("The Sharpe ratio is of the mean daily return, and the return compounds") for note in notes
+    )
+    assert not any(note.startswith("The Sharpe ratio") for note in section_of(page_of(run_of(3)), "Risk").notes)
+
+
+def test_a_test_of_chance_is_not_told_as_a_probability_of_being_right() -> None:
+    cycles = [cycle(number, str(1000 + number % 7)) for number in range(60)]
+
+    notes = section_of(page_of(performance(history(cycles), taker_fee_frac=Decimal(0))), "Risk and return").notes
+
+    assert any(note.startswith("A rule worth nothing shows a lower Sharpe ratio in 5") for note in notes), notes
+    assert not any("probability that the true" in note for note in notes)
+
+
+def test_what_took_no_time_that_could_be_told_has_no_latency() -> None:
+    """I-31: a backtest waits for nobody, and nought milliseconds would be a claim."""
+    cycles = [cycle(number, "1000", duration_ms=None) for number in range(3)]
+
+    page = report_page(performance(history(cycles), taker_fee_frac=Decimal(0)), Surroundings("a backtest"))
+
+    assert not any("How long" in section.title for section in page.sections)
+    assert any("How long" in section.title for section in page_of(run_of(1)).sections)
+
+
+def test_shares_that_an_option_delivered_are_told_beside_their_contract() -> None:
+    delivered = replace(trade(2, "110"), strategy="delivered")
+
+    notes = section_of(
+        page_of(performance(history([cycle(0, "1000")], [delivered]), taker_fee_frac=Decimal(0))), "Closed"
+    )
+
+    assert any("+$94.51 with n = 1; they belong to contracts that closed at zero" in note for note in notes.notes)
+    assert not any("delivered" in note for note in section_of(page_of(run_of(3)), "Closed trades").notes)
+
+
 def test_the_proof_is_the_last_word_everywhere() -> None:
     page = page_of(run_of(1))
 
@@ -310,6 +387,7 @@ def test_the_picture_is_a_png_and_the_same_for_the_same_run(changes: dict[str, o
     assert light.startswith(PNG)
     assert light == equity_chart(run, LIGHT)
     assert light != equity_chart(run, DARK)
+    assert results_chart(run, LIGHT) == results_chart(run, LIGHT)
 
 
 def test_the_command_reports_from_a_store_and_writes_the_files(tmp_path: Path) -> None:
@@ -322,7 +400,14 @@ def test_the_command_reports_from_a_store_and_writes_the_files(tmp_path: Path) -
 
     assert answered.exit_code == 0, answered.output
     assert "n = 2 cycles, 2024-01-01 to 2024-01-02" in answered.output
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["equity.png", "report.html", "report.md"]
+    written = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert written == ["equity.csv", "equity.png", "report.html", "report.md", "results.png", "trades.csv"]
+    assert (tmp_path / "out/equity.csv").read_text().splitlines() == [
+        "date,equity_usd,invested_frac",
+        "2024-01-01,1000.00,0.1",
+        "2024-01-02,1000.00,0.1",
+    ]
+    assert ",94.506875,5.243125," in (tmp_path / "out/trades.csv").read_text()
 
 
 def test_a_store_that_is_not_there_is_one_sentence_and_makes_no_file(tmp_path: Path) -> None:

@@ -14,8 +14,11 @@ from core.app import Instance
 from core.control import set_mode
 from core.cycle.adopt import adopt
 from core.errors import BadRequest
+from core.execution.lots import OVERSOLD
 from core.model.judgement import Mode
+from core.reporting.history import stored_trades
 from core.settings import load
+from core.state.sqlite import SqliteStore
 from tests.cycle.conftest import NewStand, Stages
 from tests.cycle.delivery import deliver
 from tests.cycle.market import EXIT_OF_BTC
@@ -23,12 +26,12 @@ from tests.cycle.scenes import STOCKS
 from tests.cycle.stand import Stand
 
 DAY = timedelta(days=1)
+HAND = {"APCA-API-KEY-ID": "hand", "APCA-API-SECRET-KEY": "hand"}
 
 
 def sell_by_hand(stand: Stand, symbol: str, quantity: str) -> None:
     order = {"symbol": symbol, "side": "sell", "type": "market", "time_in_force": "gtc", "qty": quantity}
-    keys = {"APCA-API-KEY-ID": "hand", "APCA-API-SECRET-KEY": "hand"}
-    requests.post(f"{stand.url}/v2/orders", json=order, headers=keys, timeout=10).raise_for_status()
+    requests.post(f"{stand.url}/v2/orders", json=order, headers=HAND, timeout=10).raise_for_status()
 
 
 def settled_until(stand: Stand, days: int) -> None:
@@ -97,3 +100,21 @@ def test_resting_brackets_outlive_the_adoption_and_close_what_was_adopted(stages
         stand.live("stocks", STOCKS.at + timedelta(hours=25))
         booked = [each.position_quantity for each in stand.books().open_trades if each.symbol == "NVDA"]
         assert booked == [held["NVDA"]]
+
+
+def test_shares_by_hand_that_an_exit_sells_leave_no_short_in_the_books(stages: Stages, tmp_path: Path) -> None:
+    """I-09: the exit sells what the broker holds; the next look sees that nobody is owed the five."""
+    with replace(stages(STOCKS), folder=tmp_path).stand() as stand:
+        requests.delete(f"{stand.url}/v2/orders", headers=HAND, timeout=10).raise_for_status()
+        stand.trade_by_hand("AAPL", "buy", "5")
+        stand.advance_to(STOCKS.at + timedelta(minutes=5))
+        for minutes in (10, 15, 20):
+            stand.live("stocks", STOCKS.at + timedelta(minutes=minutes))
+
+        store = SqliteStore(stand.folder / "state.db")
+        trades = {trade.strategy: trade for trade in stored_trades(store) if trade.symbol == "AAPL"}
+        store.close()
+        sold = [fill["qty"] for fill in stand.ledger()["fills"] if (fill["symbol"], fill["side"]) == ("AAPL", "sell")]
+        assert sold == ["50"]
+        assert {name: trade.closed_quantity for name, trade in trades.items()} == {"breakout": 45, OVERSOLD: 5}
+        assert "AAPL" not in {trade.symbol for trade in stand.books().open_trades}

@@ -14,11 +14,12 @@ from core.app import Instance
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest, World
 from core.errors import BrokerUnavailable, StoreUnavailable
-from core.ports import Write
+from core.ports import Blobs, Write
 from core.settings import load
-from tests.cycle.conftest import NewStand
+from tests.cycle.conftest import NewStand, Stages
 from tests.cycle.market import EXIT_OF_BTC
 from tests.cycle.stand import Stand
+from tests.cycle.test_watch import HELD_AT, HOLDING, watched, world_of
 
 CYCLE = CycleRequest(f"crypto_cycle-{EXIT_OF_BTC:%Y-%m-%dT%H:%M:%SZ}", "crypto")
 
@@ -56,6 +57,51 @@ def test_exits_go_on_and_nothing_is_bought(crippled: Callable[[World], World], c
 
         assert report["outcome"] == "done"
         assert stand.orders_sent_after(EXIT_OF_BTC, timedelta(hours=1)) == {("BTC/USD", "sell"): 1}
+
+
+def test_evidence_that_cannot_be_written_down_stops_no_exit(crowded: NewStand, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I-40: what is kept of a decision is no reason to keep an exit back."""
+
+    def refused(_: Any) -> Any:
+        raise TypeError("this cannot be kept as evidence")
+
+    monkeypatch.setattr("core.cycle.run.packed", refused)
+    with crowded() as stand:
+        report = run_cycle(Instance(load(stand.environ)).world(), CYCLE)
+
+        assert report["outcome"] == "done"
+        assert stand.orders_sent_after(EXIT_OF_BTC, timedelta(hours=1)) == {("BTC/USD", "sell"): 1}
+
+
+class Slow:
+    """Blobs that take so long to write that `meanwhile` happens first."""
+
+    def __init__(self, blobs: Blobs, meanwhile: Callable[[], None]) -> None:
+        self._blobs, self._meanwhile = blobs, meanwhile
+
+    def put(self, name: str, content: bytes) -> None:
+        self._meanwhile()
+        self._blobs.put(name, content)
+
+    def get(self, name: str) -> bytes | None:
+        return self._blobs.get(name)
+
+
+def test_a_bucket_that_hangs_under_an_idle_cycle_keeps_no_exit_waiting(stages: Stages) -> None:
+    """I-40: an idle cycle has given the account back before it stores what it saw; the price falls just then."""
+    with stages(HOLDING).stand() as stand:
+        seen: list[dict[str, Any]] = []
+
+        def falls() -> None:
+            stand.advance_to(EXIT_OF_BTC)
+            seen.append(watched(world_of(stand), EXIT_OF_BTC))
+
+        world = world_of(stand)
+        idle = CycleRequest(f"crypto_cycle-{HELD_AT:%Y-%m-%dT%H:%M:%SZ}", "crypto")
+        report = run_cycle(replace(world, blobs=Slow(world.blobs, falls)), idle)
+
+        assert (report["outcome"], report["orders"]) == ("done", [])
+        assert [fired["for"] for fired in seen[0]["fired"]] == [["exit BTC/USD"]]
 
 
 def test_a_list_of_assets_that_stays_away_stops_no_exit(crowded: NewStand) -> None:

@@ -96,7 +96,7 @@ def test_a_listing_changed_by_hand_stops_no_exit(btc: Stand) -> None:
     assert "0" not in {each["quantity_increment"] for each in kept.data["assets"]}
 
 
-@pytest.mark.parametrize("fault", [ValueError("no market fact"), ArithmeticError("0 / 0"), BadFacts("no such price")])
+@pytest.mark.parametrize("fault", [ValueError("no market fact"), TypeError("no number"), BadFacts("no such price")])
 def test_a_module_that_cannot_be_judged_keeps_no_exit_of_the_others_waiting(
     stages: Stages, monkeypatch: pytest.MonkeyPatch, fault: Exception
 ) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import pytest
 
 from core.cycle import watch as watching
-from core.cycle.watch_look import Sight, look, with_quotes
+from core.cycle.watch_look import MOST_AHEAD, Sight, look, with_quotes
 from core.model.market import AssetClass, Quote
 from tests.cycle import new_york
 from tests.cycle.conftest import Stages
 from tests.cycle.faults import Fault, harmed
-from tests.cycle.scenes import HOUR, OPTIONS
+from tests.cycle.scenes import DAY, HOUR, OPTIONS
 from tests.cycle.stand import Stand
 from tests.cycle.test_watch import driven, watched, world_of
 from tests.data.quote_server import quote_server, subscribed
@@ -42,8 +42,13 @@ def leg_of(sight: Sight) -> str:
     return next(each for each in sight.held(AssetClass.OPTION) if each.startswith("GOOGL"))
 
 
-def requoted(sight: Sight, symbol: str, bid: str, ask: str) -> Sight:
-    return with_quotes(sight, [Quote(symbol, Decimal(bid), Decimal(ask), HELD_AT)], sight.seen_s)[0]
+def written_of(sight: Sight) -> list[str]:
+    """The two contracts of the iron condor that were written; both must be dear for its stop."""
+    return [each.symbol for each in sight.facts.positions if each.quantity < 0 and each.symbol.startswith("GOOGL")]
+
+
+def requoted(sight: Sight, symbol: str, bid: str, ask: str, at: datetime = HELD_AT) -> Sight:
+    return with_quotes(sight, [Quote(symbol, Decimal(bid), Decimal(ask), at)], sight.seen_s)[0]
 
 
 def test_a_structure_leaves_by_the_quotes_that_cross_its_stop(condor: Stand) -> None:
@@ -60,7 +65,7 @@ def test_a_structure_leaves_by_the_quotes_that_cross_its_stop(condor: Stand) -> 
 def test_quotes_of_its_contracts_alone_ask_for_its_exit(condor: Stand) -> None:
     """Both written legs have become dear, and nothing is heard of the underlying."""
     sight = seen(condor)
-    written = [each.symbol for each in sight.facts.positions if each.quantity < 0 and each.symbol.startswith("GOOGL")]
+    written = written_of(sight)
 
     for symbol in written:
         sight = requoted(sight, symbol, "12.00", "12.02")
@@ -103,6 +108,60 @@ def test_quotes_that_cannot_be_are_counted(condor: Stand) -> None:
     ]
 
     assert with_quotes(sight, quotes, sight.seen_s)[1] == 5
+
+
+@pytest.mark.parametrize("most_ahead", [MOST_AHEAD, timedelta.max], ids=["paper", "a venue whose time may jump"])
+def test_a_quote_of_the_future_shuts_out_no_true_one(condor: Stand, most_ahead: timedelta) -> None:
+    """I-40: one wrong time of each contract, then true quotes that cross the stop of their structure."""
+    sight = replace(seen(condor), most_ahead=most_ahead)
+    for symbol in written_of(sight):
+        sight = requoted(sight, symbol, "0.01", "0.03", HELD_AT + DAY)
+
+    for symbol in written_of(sight):
+        sight = requoted(sight, symbol, "12.00", "12.02")
+
+    assert sight.wanted == {"options": ("exit GOOGL",)}
+
+
+def test_a_quote_ahead_of_the_brokers_clock_is_counted_and_not_believed(condor: Stand) -> None:
+    """I-40: on paper; the clocks of broker and stream may differ by seconds."""
+    sight = replace(seen(condor), most_ahead=MOST_AHEAD)
+    ahead = [Quote(leg_of(sight), Decimal(1), Decimal(2), HELD_AT + timedelta(seconds=s)) for s in (2, 60)]
+
+    after, ignored = with_quotes(sight, ahead, sight.seen_s)
+
+    assert ignored == 1
+    assert after.snapshots["options"].as_of < HELD_AT + MINUTE
+
+
+class Disagreeing:
+    """A stream that tells dear contracts twice a second, by a clock that moves with it."""
+
+    unreadable = 0
+
+    def __init__(self, symbols: Sequence[str], clock_s: list[float]) -> None:
+        self._symbols, self._clock_s = symbols, clock_s
+
+    def take(self, timeout_s: float) -> tuple[Quote, ...]:
+        self._clock_s[0] += 0.5
+        return tuple(Quote(symbol, Decimal("12.00"), Decimal("12.02"), HELD_AT) for symbol in self._symbols)
+
+    def silent(self) -> dict[AssetClass, str]:
+        return {}
+
+    def close(self) -> None: ...
+
+
+def test_feeds_that_disagree_leave_the_account_most_of_its_calls(condor: Stand) -> None:
+    """The stream crosses the stop and the snapshots do not, as delayed ones may; each act looks twice."""
+    written, clock_s, fault = written_of(seen(condor)), [0.0], Fault()
+    world = harmed(world_of(condor, MONITOR_STREAM_S="55"), fault)
+    world = replace(world, elapsed_s=lambda: clock_s[0], open_stream=lambda symbols: Disagreeing(written, clock_s))
+
+    report = watched(world, HELD_AT)
+
+    assert [fired["done"] for fired in report["fired"]] == [[]] * 4, "after 5, 10 and 20 seconds"
+    assert sum(call.startswith("broker.") for call in fault.calls) <= 40
 
 
 def test_without_quotes_options_are_looked_at(condor: Stand, monkeypatch: pytest.MonkeyPatch) -> None:

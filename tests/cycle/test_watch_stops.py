@@ -51,6 +51,22 @@ def test_a_stop_for_the_day_is_placed_once_a_session_and_costs_no_call_in_betwee
     assert stops_of_ko(held) == [("2", "gtc", "new"), *friday_s_and_monday_s, ("0.5", "day", "new")]
 
 
+def test_a_stop_for_the_day_that_is_refused_is_asked_for_once_and_told_from_then_on(held: Stand) -> None:
+    """I-05: the receipt names what has no stop; entries of all modules go on."""
+    wishes(held, MONDAY)
+    wishes(held, EVENING)
+    held.fault(method="POST", path="/v2/orders", times=1, action="reject:40310000")
+
+    assert wishes(held, TUESDAY) == ["protect KO"]
+    held.advance_to(TUESDAY + MINUTE)
+    later = watched(world_of(held), TUESDAY + MINUTE)
+
+    assert later["fired"] == []
+    assert [(each["symbol"], each["rule"]) for each in later["refused"]] == [("KO", "protection")]
+    assert "the broker refused it" in later["refused"][0]["reason"]
+    assert held.books().rejected_at == ()
+
+
 def test_both_stops_sell_what_is_theirs_and_the_books_agree(held: Stand) -> None:
     """I-35, I-38: nobody looks while the price falls; the broker sells two shares and a half, each once."""
     wishes(held, MONDAY)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +19,7 @@ from core.cycle import weekly
 from core.cycle.weekly import ReportRequest, run_weekly
 from core.cycle.world import World
 from core.documents import document
-from core.errors import BadFacts, BadRequest
+from core.errors import BadFacts, BadRequest, Unsure
 from core.ml.calibration import Worth
 from core.ml.pointer import Artefact, ModelPointer, path_of
 from core.ml.regimes import Regimes
@@ -91,13 +92,37 @@ def test_a_week_by_hand(stand: Stand) -> None:
     assert stand.differences() == []
     assert (report["books_agree_with_broker"], report["cash_difference_usd"]) == (True, "0.00")
     assert "Books and broker agree to the cent." in report["summary"]
+    assert report["worst_trade"]["fills"][1] == {
+        **{"at": EXIT_OF_BTC, "side": "sell", "quantity": "0.114893331", "symbol": "BTC/USD", "price": "37493.91"},
+        "fee_usd": "10.77",
+    }
     assert f"to {report['equity_end_usd']} dollars" in report["summary"]
     assert stored(stand) == report
 
 
+def test_a_week_meets_the_brokers_activities(stand: Stand) -> None:
+    """The sums of the venue's ledger; the fee of Thursday's coins and Friday's coins and dollars, not Saturday's."""
+    report = run_weekly(world_of(stand), RUN)
+
+    fills, found = stand.ledger()["fills"], report["broker_activities"]
+    sums = {
+        side: sum(Decimal(fill["qty"]) * Decimal(fill["price"]) for fill in fills if fill["side"] == side)
+        for side in ("buy", "sell")
+    }
+    assert found["agrees"] is True
+    assert len(fills) >= 3
+    assert found["fills"] == dict.fromkeys(("broker", "books"), len(fills))
+    assert found["bought_usd"] == dict.fromkeys(("broker", "books"), f"{sums['buy']:.2f}")
+    assert found["sold_usd"] == dict.fromkeys(("broker", "books"), f"{sums['sell']:.2f}")
+    assert found["fees"]["BTC"] == dict.fromkeys(("broker", "books"), "0.000287953")
+    assert found["fees"]["USD"] == dict.fromkeys(("broker", "books"), "10.77")
+    assert "The books have every fill of the broker's to the cent (" in report["summary"]
+
+
 def test_a_week_is_reported_once(stand: Stand) -> None:
-    """A repeated delivery and a call by hand in the week after answer what is stored."""
+    """A repeated delivery and a call by hand in the week after answer what is stored, and store nothing more."""
     first = run_weekly(world_of(stand), RUN)
+    kept = sorted((stand.folder / "blobs" / "reports").rglob("*.*"))
     stand.advance_to(SATURDAY + timedelta(days=3))
 
     again = run_weekly(world_of(stand), RUN)
@@ -105,6 +130,58 @@ def test_a_week_is_reported_once(stand: Stand) -> None:
 
     assert again == by_hand == {**first, "outcome": "replayed"}
     assert stored(stand) == first
+    assert len(kept) == 2
+    assert sorted((stand.folder / "blobs" / "reports").rglob("*.*")) == kept
+
+
+def test_a_late_report_knows_what_closed_after_its_week(stand: Stand) -> None:
+    """ETH, bought in the week, was sold on Sunday and left the books: its purchase still meets the broker's."""
+    world, books = world_of(stand), stand.books()
+    (eth,) = (trade for trade in books.open_trades if trade.symbol == "ETH/USD")
+    sale = replace(eth.entries[0], fill_id="sold", quantity=eth.open_quantity, at=SATURDAY + timedelta(days=1))
+    sold = replace(eth, exits=(sale,))
+    kept = replace(books, trades=tuple(each for each in books.trades if each != eth))
+    world.store.commit(
+        [
+            Write(f"trades/{eth.trade_id}", document(sold, account_id=books.account_id, closed_at=sold.closed_at)),
+            Write("books/current", document(kept, account_id=books.account_id)),
+        ]
+    )
+    stand.advance_to(SATURDAY + timedelta(days=2))
+
+    late = run_weekly(world, ReportRequest("weekly_report-manual-1"))
+
+    assert (late["week"], late["closed_trades"], late["broker_activities"]["agrees"]) == ("2024-W15", 1, True)
+    assert late["broker_activities"]["fills"]["books"] == len(stand.ledger()["fills"])
+
+
+def test_a_broker_that_refuses_its_activities_is_said(stand: Stand) -> None:
+    stand.fault(method="GET", path="/v2/account/activities", times=1, action="status:403")
+
+    report = run_weekly(world_of(stand), RUN)
+
+    assert report["broker_activities"] is None
+    assert "answered 403" in report["missing"]["broker_activities"]
+    assert "Fills and fees are not compared with the broker's activities." in report["summary"]
+
+
+def test_with_too_many_trades_to_read_nothing_is_compared(stand: Stand, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(weekly, "MOST_TRADES", 1)
+
+    report = run_weekly(world_of(stand), RUN)
+
+    assert report["broker_activities"] is None
+    assert report["missing"]["broker_activities"] == "not every trade of the week was read"
+
+
+def test_a_broker_without_an_answer_is_asked_again_later(stand: Stand) -> None:
+    """Nothing is stored, so that the next delivery makes the whole report."""
+    stand.fault(method="GET", path="/v2/account/activities", times=9, action="status:503")
+
+    with pytest.raises(Unsure):
+        run_weekly(world_of(stand), RUN)
+
+    assert stored(stand) is None
 
 
 def test_a_call_by_hand_makes_up_for_a_missed_week(stand: Stand) -> None:
@@ -162,6 +239,13 @@ def test_what_no_cycle_has_booked_is_told(crowded: NewStand) -> None:
     assert Decimal(report["position_differences"]["ETH/USD"]) == Decimal(eth["qty"])
     assert Decimal(report["position_differences"]["BTC/USD"]) == -Decimal("0.114893331")
     assert report["orders_not_settled"] == 2
+    purchase, sale, *fees = report["broker_activities"]["differences"]
+    assert sale == "sell of 0.114893331 BTCUSD at 2024-04-12 00:00 is not in the books"
+    assert purchase.endswith("ETHUSD at 2024-04-12 00:00 is not in the books")
+    assert fees == [
+        "fees of 2024-04-12: the broker posted 10.77 USD, the books have 0.00",
+        "fees of 2024-04-12: the broker posted 0.005667629 coins of ETHUSD, the books have 0",
+    ]
     assert "orders that no cycle has settled yet: 2" in report["summary"]
 
 

@@ -15,7 +15,9 @@ PROGRAM = re.compile(
 )
 
 CLOUD = re.compile(r"(gcloud|firebase|printf) .+|cronfolio (schedules|deploy|rollback|alerts)\b.*|deploy/.+")
-LASTING = re.compile(r"make .+|\.ci/run|pip install -r .+|python -m (bench|tests)\..+|cronfolio (chaos .+|ml train)")
+LASTING = re.compile(
+    r"make .+|\.ci/run|pip install -r .+|python -m (bench|tests)\..+|cronfolio ((backtest|chaos|sweep) .+|ml train)"
+)
 """What a test only has parsed: what acts in Google Cloud, and what takes minutes or the network."""
 
 

@@ -16,6 +16,7 @@ import pytest
 from cli.processes import free_port
 from core.documents import document
 from core.ml.models import FAMILIES
+from core.ml.optimiser import Change, applied
 from core.ml.registry import train
 from core.ports import Write
 from core.schedules import JOBS
@@ -251,7 +252,8 @@ def test_an_emergency_cancels_and_then_sells_until_nothing_is_left(local: Machin
     assert post(local, 'POST /emergency {"action": "cancel", "reason", "by"}')["is_done"] is True
 
 
-@follows("cronfolio status", "cronfolio report", "cronfolio drift")
+@follows("cronfolio status", "cronfolio report", "cronfolio drift", "cronfolio performance", "cronfolio monitor")
+@follows("cronfolio report --week 2026-W47")
 def test_what_is_looked_at_is_told(local: Machine) -> None:
     status, report, drift = (local.cronfolio(f"cronfolio {name}") for name in ("status", "report", "drift"))
     elsewhere = local.cronfolio("cronfolio status --state sqlite:///nowhere.db")
@@ -259,6 +261,10 @@ def test_what_is_looked_at_is_told(local: Machine) -> None:
     assert (status.status, report.status, drift.status, elsewhere.status) == (0, 0, 0, 1)
     assert all(words in status.shown for words in ("Trading mode:", "Last finished cycle:", "Open trades:"))
     assert "What these figures cannot tell" in report.shown
+    week = local.cronfolio("cronfolio report --week 2026-W47")
+    assert (week.status, "there is no report of week 2026-W47" in week.shown) == (1, True)
+    assert "Win rate" in local.cronfolio("cronfolio performance").shown
+    assert "Trading mode:" in local.cronfolio("cronfolio monitor --once").shown
     asked = re.findall(r"^(/v\S+)", drift.shown, re.MULTILINE)
     assert (len(asked), "ask thirteen small questions" in PAGE) == (13, True)
     assert "there is no store at nowhere.db" in elsewhere.shown
@@ -297,6 +303,22 @@ def test_the_market_is_read_and_stored_unless_it_is_a_dry_run(local: Machine) ->
 
 
 @follows("cronfolio canary FUNCTION --url URL --revision NAME")
+@follows(
+    *("cronfolio replay CYCLE_ID", "cronfolio replay CYCLE_ID --what-if max_entry_pct=2"),
+    "cronfolio replay --from 2018-06-01 --to 2018-07-01",
+)
+def test_a_cycle_is_decided_again_and_under_another_limit(local: Machine) -> None:
+    cycle_id, state = "crypto_cycle-manual-buys", f"--state {local.env['CRONFOLIO_STATE']}"
+
+    one = local.cronfolio(f"cronfolio replay {cycle_id} {state}")
+    other = local.cronfolio(f"cronfolio replay {cycle_id} --what-if max_entry_pct=2 {state}")
+    all_of_june = local.cronfolio(f"cronfolio replay --from 2018-06-01 --to 2018-07-01 {state}")
+
+    assert (one.status, one.shown.strip()) == (0, f"{cycle_id}: identical, 1 order")
+    assert "1 entry resized" in other.shown
+    assert (all_of_june.status, "identical" in all_of_june.shown) == (0, True), all_of_june.shown
+
+
 def test_the_canary_passes_only_as_the_revision_that_is_named(local: Machine) -> None:
     call = "cronfolio canary crypto_cycle --url http://localhost:8080/crypto_cycle --revision"
 
@@ -312,12 +334,15 @@ def trained(local: Machine) -> str:
     known, at = samples(600, seed=7, signal=1.5), datetime(2024, 3, 1, tzinfo=UTC)
     found = train(store, FolderBlobs(folder / "blobs"), "crypto", known, families, at=at, revision="r1", seed=0)
     store.commit([Write("ml_candidates/stocks", document(replace(found, name="stocks"), account_id="all"))])
+    figures, why = (None, 0.8, 250, 200, 60, 0.01, 0.001, 0.02), "it would have earned more"
+    applied(store, Change("ID", "stocks", "confidence_threshold", *figures, why, at, at, "learn"))
     return f"sqlite:///{folder / 'state.db'}"
 
 
 @follows(
     *("cronfolio ml evaluate", "cronfolio ml explain", "cronfolio ml promote NAME", "cronfolio ml rollback NAME"),
     *("cronfolio ml status", "cronfolio ml samples --out FILE"),
+    *("cronfolio ml parameters list", "cronfolio ml parameters revert ID"),
 )
 def test_models_are_evaluated_explained_promoted_and_taken_back(local: Machine, trained: str) -> None:
     done = {
@@ -325,6 +350,7 @@ def test_models_are_evaluated_explained_promoted_and_taken_back(local: Machine, 
         for command in (
             *("evaluate", "explain", "promote crypto", "status", "rollback crypto", "status crypto"),
             *("samples --out bars.parquet", "samples --traded --out trades.parquet"),
+            *("parameters list", "parameters revert ID"),
         )
     }
     after = local.cronfolio(f"cronfolio ml status --state {trained}").shown
@@ -336,6 +362,8 @@ def test_models_are_evaluated_explained_promoted_and_taken_back(local: Machine, 
     assert "gradient_boosting of crypto is in force" in done["promote crypto"].shown
     assert "crypto: gradient_boosting" in done["status"].shown
     assert "crypto: no model is in force" in after
+    assert "ID: as configured -> 0.8, lapsed; it would have earned more" in done["parameters list"].shown
+    assert "confidence_threshold of stocks is as configured again" in done["parameters revert ID"].shown
     assert sorted(file.name for file in local.folder.glob("*.parquet")) == [
         *("bars-crypto.parquet", "bars-stocks.parquet", "trades.parquet")
     ]

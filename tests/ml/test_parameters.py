@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pytest
 
+from core.cycle import learning
 from core.cycle.models import learned_values
+from core.cycle.world import World
 from core.decide import decide
+from core.documents import document
 from core.errors import BadRequest
 from core.ml.optimiser import LIVES, Change, applied, changes, proposal, revert
 from core.ml.parameters import PARAMETERS, learned, stored_parameters
@@ -19,7 +25,8 @@ from core.ml.pointer import path_of, pointer_of
 from core.ml.samples import FEATURES, TRADED, Samples
 from core.model.judgement import Refusal
 from core.modules import module_named
-from core.ports import Document, Store
+from core.ports import Document, Store, Write
+from core.settings import load
 from core.state.sqlite import SqliteStore
 from tests.builders import AS_OF, BTC, rising, snapshot
 from tests.ml.planted import BEGIN, DAY
@@ -150,3 +157,32 @@ def test_learned_values_hold_entries_back_and_say_so() -> None:
 
 def test_a_document_without_parameters_holds_none() -> None:
     assert stored_parameters(None) == stored_parameters(Document(path_of("crypto"), {}, "1")) == {}
+
+
+class Raced:
+    """A store in which somebody else writes the model's document right before each commit."""
+
+    def __init__(self, store: SqliteStore) -> None:
+        self._store = store
+
+    def read(self, paths: Sequence[str]) -> tuple[Document | None, ...]:
+        return self._store.read(paths)
+
+    def commit(self, writes: Sequence[Write]) -> tuple[str, ...]:
+        none = document({"name": "crypto", "artefacts": []}, account_id="all")
+        self._store.commit([Write(path_of("crypto"), none)])
+        return self._store.commit(writes)
+
+
+def test_a_person_who_writes_at_the_same_time_ends_no_night(
+    store: SqliteStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change = _changed(_own(400, 1, weak_loses=0.03))
+    monkeypatch.setattr(learning, "proposal", lambda *_, **__: change)
+    world = SimpleNamespace(store=Raced(store), settings=load({"ALPACA_BASE_URL": "http://127.0.0.1:1"}))
+
+    told = learning._parameters(cast(World, world), "crypto", [], AS_OF)
+
+    assert told["parameter"] == ""
+    assert told["parameter_reason"].startswith("changed meanwhile, so the next night decides: ml_models/crypto")
+    assert changes(store) == ()

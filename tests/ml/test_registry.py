@@ -120,11 +120,41 @@ def test_promotion_is_repeatable_and_a_rollback_restores_what_was_before(
     assert restored == replace(first, restored_at=AT.replace(day=4))
     assert (first.in_force_since, restored.in_force_since) == (AT, AT.replace(day=4))
     assert pointer_of(store.read([path_of("stocks")])[0]) == restored
-    emptied = rollback(store, "stocks", at=AT.replace(day=5), by="ann")
-    assert emptied.artefacts == ()
+    assert rollback(store, "stocks", at=AT.replace(day=5), by="ann") is None
     assert pointer_of(store.read([path_of("stocks")])[0]) is None
     with pytest.raises(BadRequest, match="nothing to roll back"):
         rollback(store, "stocks", at=AT, by="ann")
+
+
+@pytest.fixture
+def of_another_version(store: SqliteStore, blobs: FolderBlobs) -> SqliteStore:
+    """A model in force, with learned parameters beside it, as code wrote it that knew fewer of its figures."""
+    _trained(store, blobs)
+    body = document(promote(store, "stocks", "gradient_boosting", at=AT, by="ann"), account_id="all")
+    older = {name: value for name, value in body.items() if name not in ("regimes", "outcomes_to")}
+    store.commit([Write(path_of("stocks"), {**older, "parameters": {"momentum_threshold": {"value": 0.5}}})])
+    return store
+
+
+def test_a_model_of_another_version_is_replaced(of_another_version: SqliteStore) -> None:
+    """No cycle asks it and nothing can be held against it, so it counts as none."""
+    later = AT.replace(day=2)
+
+    pointer = promote(of_another_version, "stocks", "gradient_boosting", at=later, by="ann")
+
+    (stored,) = of_another_version.read([path_of("stocks")])
+    assert (pointer_of(stored), pointer.previous) == (pointer, "")
+    assert stored is not None
+    assert stored.data["parameters"] == {"momentum_threshold": {"value": 0.5}}
+
+
+def test_a_model_of_another_version_is_rolled_back_to_none(of_another_version: SqliteStore) -> None:
+    assert rollback(of_another_version, "stocks", at=AT, by="ann") is None
+
+    (stored,) = of_another_version.read([path_of("stocks")])
+    assert pointer_of(stored) is None
+    assert stored is not None
+    assert stored.data["parameters"] == {"momentum_threshold": {"value": 0.5}}
 
 
 def test_a_model_of_other_features_is_refused(store: SqliteStore, blobs: FolderBlobs) -> None:

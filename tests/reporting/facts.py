@@ -35,7 +35,7 @@ def cycle(
     mode_at: datetime | None = None,
     quotes: Mapping[str, tuple[Decimal, Decimal]] | None = None,
     refusals: Sequence[Refusal] = (),
-    duration_ms: float = 20.0,
+    duration_ms: float | None = 20.0,
     module: str = "crypto",
     invested_usd: Mapping[AssetClass, Decimal] | None = None,
     regime: str = "",
@@ -151,4 +151,6 @@ def receipt_write(number: int, **changes: Any) -> Write:
 
 
 def trade_write(of: Trade) -> Write:
-    return Write(f"trades/{of.trade_id}", document(of, account_id="paper-1", outcome=of.outcome))
+    return Write(
+        f"trades/{of.trade_id}", document(of, account_id="paper-1", outcome=of.outcome, closed_at=of.closed_at)
+    )

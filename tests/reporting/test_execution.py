@@ -60,3 +60,13 @@ def test_cadence_is_the_usual_and_the_longest_pause_of_each_module() -> None:
         "stocks": Cadence(timedelta(days=1), timedelta(days=1)),
     }
     assert cadence(crypto[:1]) == {}
+
+
+def test_what_was_no_order_paid_no_spread() -> None:
+    """Shares that an option delivered, and its end, have no order behind them."""
+    bought = trade(0, "110")
+    delivered = replace(bought, entries=tuple(replace(fill, client_order_id="") for fill in bought.entries))
+
+    found = spread_paid([delivered], [cycle(0, "1000", quotes=quoted("99", "101"))])
+
+    assert (found.usd, found.priced, found.fills) == (Decimal("9.975"), 1, 1)

@@ -12,7 +12,7 @@ from core.model.market import AssetClass
 from core.ports import Write
 from core.reporting.history import read_history
 from core.state.sqlite import SqliteStore
-from tests.reporting.facts import BTC, day, receipt_write, trade, trade_write
+from tests.reporting.facts import BTC, ETH, day, receipt_write, trade, trade_write
 
 
 @pytest.fixture
@@ -54,6 +54,17 @@ def test_a_cycle_that_is_under_way_or_was_given_up_is_no_result(store: SqliteSto
     )
 
     assert len(read_history(store).cycles) == 1
+
+
+def test_what_the_broker_refused_is_a_refusal_after_those_of_the_rules(store: SqliteStore) -> None:
+    note = "invalid limit_price 149.3129; it must be a multiple of 0.01"
+    sent = {"symbol": ETH, "status": "rejected", "note": note}
+    store.commit([receipt_write(0, orders=[{**sent, "status": "filled", "note": ""}, sent])])
+
+    refusals = read_history(store).cycles[0].refusals
+
+    assert [refusal.rule for refusal in refusals] == ["costs", "broker"]
+    assert refusals[1] == Refusal(ETH, "broker", note)
 
 
 def test_options_could_see_the_market_where_an_underlying_has_an_outlook(store: SqliteStore) -> None:

@@ -10,7 +10,7 @@ from decimal import Decimal
 from core.model.judgement import Mode, Refusal
 from core.model.trades import Trade
 from core.reporting.history import CycleFacts
-from core.reporting.performance import Performance, performance
+from core.reporting.performance import Latency, Performance, performance
 from tests.reporting.facts import BTC, ETH, cycle, day, history, trade
 
 ZERO, FEE = Decimal(0), Decimal("0.0025")
@@ -144,19 +144,21 @@ def test_buy_and_hold_pays_the_ask_and_the_fee_and_is_valued_at_the_middle() -> 
     assert run.hold.drawdown.usd == Decimal("7.4875")
 
 
-def test_the_same_basket_is_held_at_the_mean_exposure_and_the_rest_stays_cash() -> None:
+def test_the_same_basket_is_held_at_the_mean_exposure_each_day_and_the_rest_stays_cash() -> None:
+    """Its share neither grows with a rise nor shrinks with a fall, so that it stays what this run dared."""
     quotes = [{BTC: (Decimal(price), Decimal(price))} for price in (100, 50, 80)]
     cycles = [cycle(number, "1000", cash, quotes=quotes[number]) for number, cash in enumerate(("1000", "400", "1000"))]
 
     run = figures(cycles)
 
-    # 20 % of 1000 dollars buys 1.995 coins after the fee; 800 stay
+    # a fifth of -0.25 % by the fee, of -50 % and of +60 %
     assert run.exposure.mean_frac == Decimal("0.2")
     assert run.hold_at_exposure is not None
-    assert [value for _, value in run.hold_at_exposure.days] == [Decimal("999.5"), Decimal("899.75"), Decimal("959.6")]
-    assert run.hold_at_exposure.return_frac == Decimal("-0.0404")
+    values = [value for _, value in run.hold_at_exposure.days]
+    assert values == [Decimal("999.5"), Decimal("899.55"), Decimal("1007.496")]
+    assert run.hold_at_exposure.return_frac == Decimal("0.007496")
     assert run.hold_at_exposure.drawdown is not None
-    assert run.hold_at_exposure.drawdown.usd == Decimal("100.25")
+    assert run.hold_at_exposure.drawdown.usd == Decimal("100.45")
 
 
 def test_buy_and_hold_names_what_had_no_quote_on_the_first_day() -> None:
@@ -210,4 +212,5 @@ def test_trips_and_resets_are_counted_once_however_long_they_last() -> None:
 def test_latency_is_the_median_and_the_95th_percentile() -> None:
     run = figures([cycle(n, "1000", duration_ms=float(n + 1)) for n in range(20)])
 
-    assert (run.latency.median_ms, run.latency.p95_ms) == (10.5, 19.0)
+    assert run.latency == Latency(10.5, 19.0)
+    assert figures([cycle(0, "1000", duration_ms=None)]).latency is None

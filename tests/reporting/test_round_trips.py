@@ -170,3 +170,13 @@ def test_each_module_is_bought_on_the_first_day_for_the_yardstick() -> None:
     assert hold is not None
     assert (hold.symbols, hold.left_out) == (("AAPL", BTC), ())
     assert [value for _, value in hold.days] == [Decimal(995), Decimal(1095)]
+
+
+def test_shares_that_were_bought_before_an_option_took_them_were_held_from_that_purchase() -> None:
+    """A put's shares are delivered at the end of its last day, and the broker buys what is lacking before."""
+    delivered = trade(1, "90", symbol="AAPL", strategy="delivered")
+    early = replace(delivered, side=Side.SELL, exits=tuple(replace(fill, at=day(0)) for fill in delivered.exits))
+
+    (found,) = round_trips([early])
+
+    assert (found.opened_at, found.closed_at) == (day(0), day(1))

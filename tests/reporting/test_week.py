@@ -71,7 +71,9 @@ def test_the_sentences_say_what_differs() -> None:
     told = week_figures(week(cycle(2, "1000"), trades=(trade(1, "110"),)), {}, {})
     apart = {"books_agree_with_broker": False, "cash_difference_usd": "-3.00", "position_differences": {"BTC/USD": "1"}}
 
-    said = summary({**told, **apart, "orders_not_settled": 1, "mode": Mode.ACTIVE})
+    unknown = {"broker_activities": None, "intelligence_cost_usd": None}
+
+    said = summary({**told, **apart, **unknown, "orders_not_settled": 1, "mode": Mode.ACTIVE})
 
     assert said.startswith("The week to Thursday 2024-01-04 19:00 in New York. Equity: 1000.00 to 1000.00")
     assert "they came to 94.51 dollars after 5.24 of fees." in said

@@ -23,6 +23,7 @@ from core.model.orders import (
     OrderIntent,
     OrderStatus,
     OrderType,
+    Position,
     PositionIntent,
     Purpose,
     Side,
@@ -122,8 +123,14 @@ def activities(happened: Iterable[Fill | OptionEvent | Delivery]) -> Activities:
     )
 
 
-def settled(before: Books, *happened: Any, orders: tuple[Order, ...] = (), as_of: datetime = AS_OF) -> Settlement:
-    return settle(before, orders, activities(happened), as_of=as_of, costs=COSTS)
+def settled(
+    before: Books,
+    *happened: Any,
+    orders: tuple[Order, ...] = (),
+    as_of: datetime = AS_OF,
+    positions: tuple[Position, ...] | None = (),
+) -> Settlement:
+    return settle(before, orders, activities(happened), as_of=as_of, costs=COSTS, positions=positions)
 
 
 BOUGHT = fill(BRACKET, "10", "100")

@@ -60,6 +60,7 @@ BOOKS = st.builds(
     marks=st.builds(marks, peak_usd=POSITIVE, peak_since=MOMENTS),
     unfinished_cycle_id=st.none() | NAMES,
     rejected_at=st.lists(MOMENTS, max_size=3).map(tuple),
+    stops_refused=st.dictionaries(NAMES, st.dates(), max_size=3),
 )
 
 

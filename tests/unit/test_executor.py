@@ -298,6 +298,17 @@ def test_a_stop_that_filled_meanwhile_has_done_the_exits_work() -> None:
     assert (after.status, "filled before" in after.note) == (OrderStatus.SKIPPED, True)
 
 
+@pytest.mark.parametrize("today", [resting(OrderStatus.FILLED, "1"), resting(OrderStatus.ACCEPTED)])
+def test_what_is_larger_goes_on_resting_where_the_first_is_not_gone_unfilled(today: Order) -> None:
+    """I-38: the exit is put off, and the whole shares keep their stop."""
+    broker = ScriptedBroker()
+    broker.resting["today"] = [today]
+
+    (after,) = send(broker, planned(BTC, after_cancel=("today", "stop")))
+
+    assert (after.status, broker.canceled) == (OrderStatus.SKIPPED, ["today"])
+
+
 def test_a_resting_order_that_does_not_answer_keeps_no_other_exit_waiting() -> None:
     """I-40: the exit is unsure and comes back with the next delivery; the other position gets out now."""
     broker = ScriptedBroker()

@@ -7,12 +7,12 @@ from datetime import timedelta
 import pytest
 
 from core.cycle.claim import Claim
-from core.cycle.records import documents, to_cancel
+from core.cycle.records import documents, to_cancel, with_rejections
 from core.documents import document, parsed
 from core.execution.settle import Settlement
 from core.model.judgement import Decision
 from core.model.market import AssetClass
-from core.model.orders import Leg, OrderClass, OrderType, PositionIntent, Purpose, Side
+from core.model.orders import Leg, OrderClass, OrderStatus, OrderType, PositionIntent, Purpose, Side
 from core.model.trades import Books, LegRecord, OrderRecord, Trade
 from core.ports import Document
 from tests.builders import ACCOUNT_ID, AS_OF, account, books, fill, intent, mode_state, record, trade, usd
@@ -158,3 +158,13 @@ def test_trade_of_a_written_contract_shows_what_it_is_and_comes_back_as_it_was()
     assert (shown["side"], shown["multiplier"], shown["underlying"]) == ("sell", "100", "AAPL")
     assert (shown["structure_id"], shown["cost_usd"], shown["account_id"]) == ("AAPL-entry-1", "-600", ACCOUNT_ID)
     assert parsed(Trade, Document("trades/x", shown, "1")) == short
+
+
+def test_a_refused_order_is_remembered_for_a_day_and_refused_protection_is_not_counted() -> None:
+    """Three refusals end all entries; shares that got no stop are watched."""
+    no = {"status": OrderStatus.REJECTED, "order_id": None}
+    entry, stop = record(intent("AAPL"), **no), record(intent("MSFT", Purpose.PROTECT), **no)
+    after = with_rejections(books(), [entry, entry, stop], AS_OF)
+
+    assert (after.rejected_at, after.stops_refused) == ((AS_OF,), {})
+    assert with_rejections(after, [], AS_OF + timedelta(days=1)).rejected_at == ()

@@ -315,6 +315,16 @@ def test_config_version_is_short_and_stable() -> None:
     assert len(loaded().config_version) == 12
 
 
+def test_a_copy_with_another_limit_trades_by_it() -> None:
+    settings = loaded()
+    assert settings.limits.risk.max_symbol_frac == Decimal("0.15")
+
+    stricter = settings.model_copy(update={"max_symbol_frac": Decimal("0.02")})
+
+    assert stricter.limits.risk.max_symbol_frac == Decimal("0.02")
+    assert settings.limits.risk.max_symbol_frac == Decimal("0.15")
+
+
 def test_settings_can_be_shown_as_json() -> None:
     assert json.loads(loaded().model_dump_json())["max_positions"] == 25
 

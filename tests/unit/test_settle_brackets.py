@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,8 @@ from core.execution.follow import fills_are_due, follow_order
 from core.execution.settle import settle
 from core.model.market import AssetClass
 from core.model.orders import Activities, OrderStatus, OrderType, Purpose, Side
-from tests.builders import AS_OF, books, dollar_fee, fill, order, record, trade, usd
+from core.model.trades import Books
+from tests.builders import AS_OF, books, dollar_fee, fill, order, position, record, trade, usd
 from tests.unit.settling import (
     AAPL,
     BOUGHT,
@@ -113,7 +115,10 @@ def test_one_share_too_many_is_no_rounding_of_a_fee() -> None:
     held = trade(AAPL, "199", asset_class=AssetClass.STOCK)
 
     answer = settled(
-        books(trades=(held,), unsettled=(record(sale),)), fill(sale, "200", "110"), orders=(order(sale, "200"),)
+        books(trades=(held,), unsettled=(record(sale),)),
+        fill(sale, "200", "110"),
+        orders=(order(sale, "200"),),
+        positions=(position(AAPL, "-1", asset_class=AssetClass.STOCK),),
     )
 
     assert answer.notes == (f"1 AAPL sold by {sale.client_order_id} had no booked lot",)
@@ -132,6 +137,53 @@ def test_shares_sold_too_many_have_a_result_once_they_are_bought_back() -> None:
 
     assert answer.books.trades == ()
     assert answer.books.record.realised_usd == 76
+
+
+def sold_after_a_split(**changes: Any) -> Books:
+    """10 shares that cost 100 have become 20, and all of them are sold at 55; the positions are older than that."""
+    sale = stock(Purpose.EXIT, quantity=usd(20))
+    before = books(trades=(trade(AAPL, "10", "100", asset_class=AssetClass.STOCK),), unsettled=(record(sale),))
+    return replace(
+        settled(before, fill(sale, "20", "55"), orders=(order(sale, "20"),), positions=None).books, **changes
+    )
+
+
+def test_shares_that_a_split_brought_are_owed_to_nobody_once_they_are_sold() -> None:
+    """I-09: the next look at the broker's positions ends what looked like a short; 20 * 55 less 10 * 100."""
+    sold = sold_after_a_split()
+    answer = settled(sold, as_of=AS_OF + timedelta(minutes=5))
+
+    assert [each.position_quantity for each in sold.open_trades] == [-10]
+    assert (answer.books.trades, answer.books.record.realised_usd, answer.books.cash_usd) == ((), 100, usd(101_100))
+    assert answer.notes == ("10 AAPL sold beyond the books are not owed; they had cost nothing",)
+    assert [each.exit_reason for each in answer.trades] == ["nothing is owed: the broker lists no such short position"]
+
+
+def test_what_the_broker_is_short_of_stays_owed() -> None:
+    short = (position(AAPL, "-4", asset_class=AssetClass.STOCK),)
+
+    answer = settled(sold_after_a_split(), as_of=AS_OF + timedelta(minutes=5), positions=short)
+
+    assert [each.position_quantity for each in answer.books.open_trades] == [-4]
+    assert settled(answer.books, as_of=AS_OF + timedelta(minutes=10), positions=short).trades == ()
+
+
+def test_a_short_that_a_purchase_of_ours_may_have_ended_waits_for_its_fill() -> None:
+    """I-07: the position is gone, and the fill that ended it is not posted yet."""
+    back = stock(Purpose.EXIT, side=Side.BUY, client_order_id="back")
+    sold = sold_after_a_split(unsettled=(record(back),))
+    bought = replace(fill(back, "10", "50"), at=AS_OF + timedelta(minutes=4))
+
+    early = settled(sold, orders=(order(back, "10"),), as_of=AS_OF + timedelta(minutes=5))
+    answer = settled(early.books, bought, orders=(order(back, "10"),), as_of=AS_OF + timedelta(minutes=10))
+
+    assert early.trades == ()
+    # -450 of the ten that had cost 100, and 10 * (55 - 50)
+    assert (answer.books.trades, answer.books.record.realised_usd) == ((), -400)
+
+
+def test_a_sale_that_is_younger_than_the_positions_stays_as_booked() -> None:
+    assert settled(sold_after_a_split(), as_of=AS_OF - timedelta(seconds=1)).trades == ()
 
 
 def test_bracket_that_the_broker_has_is_never_abandoned() -> None:

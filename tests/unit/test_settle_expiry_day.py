@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from core.execution.settle import Settlement
+from core.model.market import AssetClass
 from core.model.options import contract
-from core.model.orders import Fill, OptionEventKind, PositionIntent, Side
+from core.model.orders import Fill, OptionEvent, OptionEventKind, PositionIntent, Side
 from core.model.trades import Books
-from tests.builders import books, fill, order, record, usd
+from tests.builders import books, fill, order, record, trade, usd
 from tests.unit.settling import AAPL, CALL_200, CALL_210, PUT_50, by_symbol, ended, in_spread, option, settled, shares
 
 LAST_DAY = contract(PUT_50).expiry
@@ -95,6 +96,34 @@ def test_what_somebody_trades_on_another_day_is_not_booked(days: int) -> None:
     by_hand = brokers(Side.SELL, PUT_50, "1", "2", SWEEP + timedelta(days=days))
 
     answer = settled(long_put(), by_hand, as_of=by_hand.at + timedelta(minutes=5))
+
+    assert answer.trades == ()
+    assert "no order of ours" in answer.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "end"),
+    [
+        ("100", ended(OptionEventKind.EXPIRED, PUT_50, day=LAST_DAY)),
+        ("101", EXERCISED),
+    ],
+)
+def test_shares_that_no_end_of_the_day_moves_are_a_persons(quantity: str, end: OptionEvent) -> None:
+    """I-09: what expired needs no shares, and one exercise no more than a hundred, in however many fills."""
+    held = trade(AAPL, "10", "100", asset_class=AssetClass.STOCK)
+    before = replace(long_put(), trades=(*long_put().trades, held))
+    last = brokers(Side.SELL, AAPL, "1", "60", SWEEP)
+    first = replace(last, fill_id="first", quantity=usd(quantity) - 1)
+
+    answer = on_the_next_morning(before, first, last, end)
+
+    assert answer.books.open_trades == (held,)
+    assert sum("no order of ours" in note for note in answer.notes) == 2
+
+
+def test_contracts_beyond_our_lots_are_a_persons() -> None:
+    """I-09: two of the put were sold on its last day, and one was ours."""
+    answer = settled(long_put(), brokers(Side.SELL, PUT_50, "2", "2", SWEEP), as_of=CLOSE)
 
     assert answer.trades == ()
     assert "no order of ours" in answer.notes[0]

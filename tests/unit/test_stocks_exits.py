@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
+from core.cycle.records import with_rejections
 from core.decide import decide
 from core.model.judgement import Decision, Mode, Snapshot
 from core.model.orders import OrderClass, OrderIntent, OrderStatus, OrderType, Position, Purpose, Side, TimeInForce
 from core.modules.stocks import Stocks
 from core.modules.stocks_exits import EXIT_WORKING
-from tests.builders import account, books, falling, flat, mode_state, position, rising, usd
+from tests.builders import account, books, falling, flat, mode_state, position, record, rising, usd
 from tests.stock_builders import (
     AAPL,
     MSFT,
@@ -228,12 +229,32 @@ def test_no_stop_is_asked_for_that_the_broker_refuses(quantity: str, free: str, 
     assert (found.intents, reasons(found, "protection")) == ((), [])
 
 
+def test_stop_for_the_day_that_the_broker_refused_is_asked_for_once_a_day_and_ends_no_entries() -> None:
+    """A refused order is in no list of the broker's, so the next minute would ask for it again."""
+    now = moment(held(quantity="10.5", available_quantity=usd("0.5")), stop_order())
+    (meant,) = protection(now)
+    no = replace(record(meant, status=OrderStatus.REJECTED, order_id=None), planned_at=NOON)
+
+    known = with_rejections(now.books, [no], NOON)
+    later = replace(now, books=known)
+    tomorrow = at_moment(later, NOON + timedelta(days=1))
+
+    assert protection(later) == []
+    assert reasons(decide(later, STOCKS), "protection")[0].startswith(
+        "0.5 shares without a stop for the day: the broker"
+    )
+    assert known.rejected_at == ()
+    assert len(protection(tomorrow)) == 1
+    assert with_rejections(known, [], tomorrow.as_of).stops_refused == {}
+
+
 def test_stop_for_the_day_is_canceled_before_an_exit_like_any_other() -> None:
-    """I-45: both rest; the exit sells whole and fraction once both are gone."""
+    """I-38, I-45: both rest; the exit sells whole and fraction once both are gone. The fraction's goes first: where it
+    fills or stays, the exit is put off and the whole shares keep their stop."""
     today = replace(stop_order(quantity="0.5"), order_id="AAPL-today@")
     (found,) = exits(moment(held("90", "10.5"), stop_order(), today))
 
-    assert (found.quantity, found.after_cancel) == (usd("10.5"), ("AAPL-stop@", "AAPL-today@"))
+    assert (found.quantity, found.after_cancel) == (usd("10.5"), ("AAPL-today@", "AAPL-stop@"))
 
 
 def test_whole_shares_come_before_the_fraction_and_its_stop_gives_way() -> None:
@@ -242,7 +263,7 @@ def test_whole_shares_come_before_the_fraction_and_its_stop_gives_way() -> None:
     (found,) = protection(moment(held(quantity="20.5", available_quantity=usd(10)), stop_order(), today))
 
     assert (found.quantity, found.time_in_force) == (usd(20), TimeInForce.GTC)
-    assert found.after_cancel == ("AAPL-stop@", "AAPL-today@")
+    assert found.after_cancel == ("AAPL-today@", "AAPL-stop@")
 
 
 def test_protected_position_needs_nothing() -> None:
