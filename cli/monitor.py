@@ -31,7 +31,15 @@ NEWEST_TRADES = 5
 
 @click.command()
 @state_option
-@click.option("--every", "every_s", type=click.FloatRange(min=1), default=5, show_default=True, metavar="SECONDS")
+@click.option(
+    "--every",
+    "every_s",
+    type=click.FloatRange(min=1),
+    default=5,
+    show_default=True,
+    metavar="SECONDS",
+    help="Time between two looks.",
+)
 @click.option("--once", is_flag=True, help="Show it once and end.")
 def monitor(state: str, every_s: float, once: bool) -> None:
     """Watch mode, equity, open trades with their exits, orders, alarms, the last cycles and the newest trades.

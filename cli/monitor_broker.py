@@ -38,12 +38,12 @@ def broker_told(now: BrokerNow | str, standing: Standing, store: Store) -> Itera
     watched = Stored(None, lease, None, None, None, beat).watched(now.clock.at)
     if now.positions:
         rows = [_position(each, now, standing, watched) for each in now.positions]
-        columns = ("position", "quantity", "worth", "price", "the exit that protects it")
-        yield PlainTable(columns, rows, numbers=(False, True, True, True, False))
+        named = ("position", "quantity", "worth", "price", "the exit that protects it")
+        yield PlainTable(named, rows, numbers=(False, True, True, True, False))
     if now.orders:
         columns = ("order", "symbol", "side", "quantity", "filled", "price", "status")
-        rows = [_order(order) for order in live_orders(now.orders)]
-        yield PlainTable(columns, rows, numbers=(False, False, False, True, True, True, False))
+        open_orders = [_order(order) for order in live_orders(now.orders)]
+        yield PlainTable(columns, open_orders, numbers=(False, False, False, True, True, True, False))
 
 
 def _position(

@@ -75,7 +75,7 @@ def _before(first: Trade, trip: RoundTrip, kept: Documents) -> Iterator[tuple[st
     """What was known and ordered before the first fill."""
     cycle = kept.get(f"cycles/{first.cycle_id}", {})
     symbols = (cycle.get("report") or {}).get("symbols", ())
-    seen = next((item["seen"] for item in symbols if item["symbol"] == trip.symbol), {})
+    seen: Mapping[str, Any] = next((item["seen"] for item in symbols if item["symbol"] == trip.symbol), {})
     if seen:
         yield "Seen by the cycle that entered", ", ".join(f"{plain_words(name)} {_shown(seen[name])}" for name in seen)
     order = kept.get(f"orders/{first.entries[0].client_order_id}")

@@ -154,7 +154,7 @@ def test_shares_that_a_split_brought_are_owed_to_nobody_once_they_are_sold() -> 
     answer = settled(sold, as_of=AS_OF + timedelta(minutes=5))
 
     assert [each.position_quantity for each in sold.open_trades] == [-10]
-    assert (answer.books.trades, answer.books.record.realised_usd, answer.books.cash_usd) == ((), 100, usd(101_100))
+    assert (answer.books.trades, answer.books.record.realised_usd, answer.books.cash_usd) == ((), usd(100), usd(101_100))
     assert answer.notes == ("10 AAPL sold beyond the books are not owed; they had cost nothing",)
     assert [each.exit_reason for each in answer.trades] == ["nothing is owed: the broker lists no such short position"]
 
@@ -179,7 +179,7 @@ def test_a_short_that_a_purchase_of_ours_may_have_ended_waits_for_its_fill() -> 
 
     assert early.trades == ()
     # -450 of the ten that had cost 100, and 10 * (55 - 50)
-    assert (answer.books.trades, answer.books.record.realised_usd) == ((), -400)
+    assert (answer.books.trades, answer.books.record.realised_usd) == ((), usd(-400))
 
 
 def test_a_sale_that_is_younger_than_the_positions_stays_as_booked() -> None:
