@@ -5,7 +5,7 @@ One reader of recordings serves both, so that what a backtest sees is what a dem
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import numpy as np
@@ -18,7 +18,7 @@ from core.model.options import Chain
 from core.risk.corporate_actions import LARGEST_JUMP_FRAC, looks_like_split
 from venue.calendar import Sessions
 from venue.options import chains as recorded
-from venue.quotes import MIN_QUOTE_BARS, estimated_spreads
+from venue.quotes import MIN_QUOTE_BARS, estimated_spreads, spreads
 from venue.recording import Recording as VenueRecording
 from venue.recording import load
 from venue.series import RecordingError
@@ -52,7 +52,7 @@ def as_values(found: VenueRecording) -> Recording:
 
 
 def _series(found: VenueSeries) -> Series:
-    bars = Series(
+    return Series(
         symbol=found.symbol,
         asset_class=AssetClass(found.asset_class),
         timeframe=TIMEFRAMES[found.timeframe],
@@ -63,22 +63,26 @@ def _series(found: VenueSeries) -> Series:
         low=found.lows,
         close=found.closes,
         volume=found.volumes,
-        spread_frac=np.full(len(found.closes), np.nan),
+        spread_frac=_quoted(found.is_close_only, lambda: spreads(found).copy(), len(found.closes)),
         is_close_only=found.is_close_only,
         history=tuple(map(_series, found.history)),
         spots_at=found.spots_us.astype("datetime64[us]"),
         spots=found.spots,
     )
-    return replace(bars, spread_frac=spread_frac(bars))
 
 
 def spread_frac(series: Series) -> FloatArray:
-    """(n,) the spreads that the venue estimates from these bars; NaN where it would give no quote."""
-    if series.is_close_only:
-        return np.full(len(series.close), np.nan)
-    estimated = estimated_spreads(series.open, series.high, series.low, series.close)
-    estimated[: MIN_QUOTE_BARS - 1] = np.nan
-    return estimated
+    """(n,) the spreads that the venue would estimate from these bars alone; NaN where it would give no quote."""
+    columns = series.open, series.high, series.low, series.close
+    return _quoted(series.is_close_only, lambda: estimated_spreads(*columns), len(series.close))
+
+
+def _quoted(is_close_only: bool, estimated: Callable[[], FloatArray], n_bars: int) -> FloatArray:
+    if is_close_only:
+        return np.full(n_bars, np.nan)
+    spread = estimated()
+    spread[: MIN_QUOTE_BARS - 1] = np.nan
+    return spread
 
 
 def _sessions(found: Sessions) -> tuple[TradingSession, ...]:
