@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from threading import Event
+from time import monotonic
 
 import click
 from rich.console import Group, RenderableType
@@ -27,6 +28,7 @@ from core.reporting.history import CycleFacts, cycle_facts
 from core.reporting.standing import LOOK_BACK_CYCLES, read_standing
 
 NEWEST_TRADES = 5
+LONGEST_WAIT_S = 0.2
 
 
 @click.command()
@@ -55,7 +57,10 @@ def monitor(state: str, every_s: float, once: bool) -> None:
         with Live(console=console, auto_refresh=False, screen=True) as live:
             while True:
                 live.update(_page(store, absolute_state(state)), refresh=True)
-                never.wait(every_s)
+                next_s = monotonic() + every_s
+                # A signal that meets another thread ends no wait; it is seen between two short ones.
+                while (left_s := next_s - monotonic()) > 0:
+                    never.wait(min(left_s, LONGEST_WAIT_S))
     except CronfolioError as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:

@@ -68,6 +68,8 @@ def is_same(one: Any, other: Any) -> bool:
         return list(one) == list(other) and all(is_same(one[key], other[key]) for key in one)
     if isinstance(one, tuple):
         return len(one) == len(other) and all(map(is_same, one, other))
+    if isinstance(one, frozenset):
+        return type(one) is type(other) and one == other
     return type(one) is type(other) and repr(one) == repr(other)
 
 
