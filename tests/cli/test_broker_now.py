@@ -180,6 +180,8 @@ def test_ctrl_c_ends_the_monitor_cleanly(tmp_path: Path) -> None:
         stdout=terminal,
         stderr=terminal,
         env=environ,
+        # A shell's background job, as a test run may be, ignores the signal, and its children would as well.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     os.close(terminal)
 
