@@ -22,6 +22,9 @@ API_VERSION = "v2"
 CONNECT_TIMEOUT_S = 3.05
 READ_TIMEOUT_S = 10.0
 
+BODY_CHUNK_BYTES = 1 << 20
+"""requests by itself takes a body in pieces of ten kilobytes, which for pages of bars costs as much as decoding them."""
+
 RETRY_READS = Retry(
     total=2,
     backoff_factor=0.3,
@@ -72,13 +75,14 @@ class AlpacaConnection:
         self._count("GET", path)
         try:
             response = self._session.get(
-                self._base_url + path, params=dict(params), headers=self._headers, allow_redirects=False
+                self._base_url + path, params=dict(params), headers=self._headers, allow_redirects=False, stream=True
             )
+            body = b"".join(response.iter_content(BODY_CHUNK_BYTES))
         except RequestException as error:
             raise BrokerUnavailable(f"GET {path} got no answer: {type(error).__name__}; try again") from error
         if response.status_code != 200:
-            raise _failure("GET", path, response.status_code, response.text)
-        return response.content
+            raise _failure("GET", path, response.status_code, body.decode(errors="replace"))
+        return body
 
     def pages(
         self, path: str, params: Mapping[str, Any], decode: Callable[[bytes], PageT], what: str
