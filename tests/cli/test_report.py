@@ -6,16 +6,13 @@ import io
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from rich.console import Console
 
 from cli.charts import DARK, LIGHT, equity_chart, spread_dates
 from cli.charts_results import results_chart
 from cli.demo import Concluded, all_accounts
-from cli.main import main
 from cli.reconcile import Line, Proof
 from cli.report import html, markdown, terminal
 from cli.report_page import Page, Surroundings, report_page
@@ -24,8 +21,7 @@ from core.model.judgement import Mode, ModeState, Refusal
 from core.model.orders import Side
 from core.reporting.history import CycleFacts
 from core.reporting.performance import Performance, performance
-from core.state.sqlite import SqliteStore
-from tests.reporting.facts import BTC, ETH, contract, cycle, day, history, receipt_write, trade, trade_write
+from tests.reporting.facts import BTC, ETH, contract, cycle, day, history, trade
 
 PNG = b"\x89PNG\r\n\x1a\n"
 PROOF = Proof("2024-01-10T00:00:00Z", 1, (Line("Cash", Decimal("995.25"), Decimal("995.25"), Decimal("0.01"), "$"),))
@@ -388,31 +384,3 @@ def test_the_picture_is_a_png_and_the_same_for_the_same_run(changes: dict[str, o
     assert light == equity_chart(run, LIGHT)
     assert light != equity_chart(run, DARK)
     assert results_chart(run, LIGHT) == results_chart(run, LIGHT)
-
-
-def test_the_command_reports_from_a_store_and_writes_the_files(tmp_path: Path) -> None:
-    store = SqliteStore(tmp_path / "state.db")
-    store.commit([receipt_write(0), receipt_write(1), trade_write(trade(0, "110"))])
-    store.close()
-    arguments = ["report", "--state", f"sqlite:///{tmp_path}/state.db", "--out", str(tmp_path / "out")]
-
-    answered = CliRunner().invoke(main, arguments)
-
-    assert answered.exit_code == 0, answered.output
-    assert "n = 2 cycles, 2024-01-01 to 2024-01-02" in answered.output
-    written = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert written == ["equity.csv", "equity.png", "report.html", "report.md", "results.png", "trades.csv"]
-    assert (tmp_path / "out/equity.csv").read_text().splitlines() == [
-        "date,equity_usd,invested_frac",
-        "2024-01-01,1000.00,0.1",
-        "2024-01-02,1000.00,0.1",
-    ]
-    assert ",94.506875,5.243125," in (tmp_path / "out/trades.csv").read_text()
-
-
-def test_a_store_that_is_not_there_is_one_sentence_and_makes_no_file(tmp_path: Path) -> None:
-    answered = CliRunner().invoke(main, ["report", "--state", f"sqlite:///{tmp_path}/none.db"])
-
-    assert answered.exit_code == 1
-    assert answered.output.startswith("Error: there is no store at")
-    assert list(tmp_path.iterdir()) == []

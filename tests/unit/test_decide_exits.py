@@ -14,10 +14,7 @@ from core.model.judgement import Decision, Mode, Refusal, Snapshot
 from core.model.limits import RiskLimits, SafetyLimits
 from core.model.market import AssetClass
 from core.model.orders import (
-    Order,
-    OrderClass,
     OrderIntent,
-    OrderStatus,
     OrderType,
     Position,
     Purpose,
@@ -36,14 +33,11 @@ from tests.builders import (
     falling,
     flat,
     holding,
-    intent,
     limits,
     marks,
     mode_state,
-    order,
     position,
     quote,
-    record,
     rising,
     sent_order,
     snapshot,
@@ -289,18 +283,6 @@ def test_exits_come_before_entries() -> None:
     ]
 
 
-def test_open_buy_of_what_is_sold_is_canceled_first() -> None:
-    """I-45: the broker refuses a sale against one's own resting buy."""
-    resting = order(intent(quantity=usd(5)), order_id="resting")
-    other = order(intent(ETH, quantity=usd(5)), order_id="other")
-    done = order(intent(quantity=usd(5)), filled="5", order_id="done")
-
-    answer = decided(holding(fallen(), orders=(resting, other, done)))
-
-    assert answer.cancel_order_ids == ("resting",)
-    assert len(answer.intents) == 1
-
-
 def test_every_position_below_its_stop_leaves_at_once() -> None:
     symbols = (BTC, ETH, LTC)
 
@@ -356,39 +338,6 @@ def test_exit_above_the_brokers_order_limit_leaves_in_parts() -> None:
     (sale,) = sales(holding(fallen(quantity="3000")))
 
     assert (sale.quantity * 85).quantize(usd("0.01")) == 180_000
-
-
-def test_entry_of_ours_whose_time_is_over_is_canceled() -> None:
-    """I-21: an entry never rests from cycle to cycle, and nothing else is touched."""
-    late, young = intent(expires_at=AS_OF), intent(ETH)
-    listed = (order(late), order(young), order(intent(LTC, Purpose.EXIT)))
-
-    answer = decided(snapshot(orders=listed, books=books(unsettled=(record(late), record(young)))))
-
-    assert answer.cancel_order_ids == (order(late).order_id,)
-
-
-def bracket(status: OrderStatus, symbol: str = BTC) -> Order:
-    """An entry with its resting exits."""
-    legs = (order(intent(symbol, Purpose.PROTECT), order_id="target", order_type=OrderType.LIMIT),)
-    return order(intent(symbol), order_id="entry", status=status, order_class=OrderClass.BRACKET, legs=legs)
-
-
-@pytest.mark.parametrize(("status", "canceled"), [(OrderStatus.FILLED, ()), (OrderStatus.PARTIALLY_FILLED, ("entry",))])
-def test_entry_that_still_buys_goes_and_one_that_has_filled_keeps_its_protection(
-    status: OrderStatus, canceled: tuple[str, ...]
-) -> None:
-    """The legs of a bracket live as long as its position; only an exit names them."""
-    assert decided(holding(fallen(), orders=(bracket(status),))).cancel_order_ids == canceled
-
-
-def test_multi_leg_order_is_in_the_way_of_its_contracts_only() -> None:
-    """It goes by its underlying, and an exit of the shares has no quarrel with it."""
-    leg = order(intent(ETH), order_id="leg")
-    spread = order(intent(BTC), order_id="spread", order_class=OrderClass.MULTI_LEG, legs=(leg,))
-
-    assert decided(holding(fallen(), orders=(spread,))).cancel_order_ids == ()
-    assert decided(holding(fallen(ETH), orders=(spread,))).cancel_order_ids == ("spread",)
 
 
 def test_exits_only_are_the_same_exits_and_open_nothing() -> None:
