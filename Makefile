@@ -6,7 +6,7 @@ SPECS := alpaca-mcp-server==2.4.0
 SEED ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo run test check chaos crash learning fuzz bench peers cost secrets audit deploy rollback alerts lock clean
+.PHONY: help install demo parity run test check chaos crash learning fuzz bench peers cost secrets audit deploy rollback alerts lock clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-9s %s\n", $$1, $$2}'
@@ -23,6 +23,12 @@ install: $(VENV)/.installed  ## create .venv with the locked versions
 
 demo: install  ## trade recorded prices and option chains, print the report (no keys needed)
 	$(BIN)/cronfolio demo
+
+parity: install  ## play the demo's accounts again in one process: every order and fill must be the same
+	$(BIN)/cronfolio backtest --compare var/demo --out var/backtest/bars
+	$(BIN)/cronfolio backtest --modules options,stocks --cash 500000 --compare var/demo/options --out var/backtest/options
+	$(BIN)/cronfolio backtest --modules options,stocks --cash 150000 --compare var/demo/spreads --out var/backtest/spreads
+	$(BIN)/cronfolio backtest --modules crypto --data crypto-hourly --from 2018-03-08 --to 2018-03-23 --compare var/demo/watch/alone --out var/backtest/watch
 
 run: install  ## the same against Alpaca paper trading (needs ALPACA_PAPER_API_KEY, ALPACA_PAPER_SECRET_KEY)
 	$(BIN)/cronfolio run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
@@ -61,6 +61,22 @@ OPTIONS = Act(
     ),
 )
 """Half a million dollars, since a hundred shares or a written put must fit into the limit of one symbol."""
+SPREADS = replace(
+    OPTIONS,
+    name="spreads",
+    told="options in a smaller account, to an assignment",
+    end=datetime(2025, 8, 1, 14, tzinfo=UTC),
+    cash_usd=Decimal(150_000),
+    limits=(
+        *OPTIONS.limits[:2],
+        "The chains end on 2025-07-09. What was held then could not be sold by any rule for want of quotes, and what "
+        "ended on 2025-07-18 and 2025-07-31 was settled by the last recorded price of its underlying, 9 and 22 days "
+        "old.",
+        "The size of the account was chosen since a written call is assigned in it. It shows how that is booked, not "
+        "what it is worth.",
+    ),
+)
+"""Too small for what the larger account buys: it takes the spread on SPY of 2025-06-17, whose call is assigned."""
 WATCH = Act(
     name="watch",
     told="a coin, watched by live quotes",

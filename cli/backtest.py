@@ -20,8 +20,11 @@ from rich.text import Text
 
 from cli.acts import BARS, DAY, OPTIONS, Act, Traded, due_cycles
 from cli.demo import LINES_WITHOUT_A_TERMINAL, OPERATOR, reset_reason, spread_limits, venue_limits
+from cli.figures.performance import Performance, performance
 from cli.fills import of_backtest, write_fills
+from cli.lookahead import look_ahead
 from cli.options import Moment, Spacing, cash_option
+from cli.parity import ledger_of_demo, parity
 from cli.processes import venue_settings
 from cli.recordings.loaded import loaded_recording, spread_frac
 from cli.recordings.playable import about_recordings, recorded_data
@@ -31,7 +34,6 @@ from cli.report_page import Page, Surroundings, report_page
 from cli.state import run_folder, writable_folder
 from cli.words import count, money, wide_console
 from core.backtest.engine import Backtest, Due, Setup, backtest
-from core.backtest.lookahead import look_ahead
 from core.backtest.recording import Recording, Series
 from core.errors import BadRequest, CronfolioError
 from core.model.judgement import PERSON, Mode, ModeState
@@ -40,7 +42,6 @@ from core.model.market import AssetClass
 from core.model.universe import UNDERLYINGS
 from core.modules import CLASSES, strategy_names
 from core.reporting.history import CycleFacts
-from core.reporting.performance import Performance, performance
 from core.settings import load
 
 STOPPED_BY_HAND = 130
@@ -60,6 +61,11 @@ CLASS_OF = {**CLASSES, "options": AssetClass.STOCK}
     "--every", type=Spacing(), default="1d", show_default=True, help="Time between crypto cycles: 5m, 4h, 1d."
 )
 @click.option("--check-lookahead", is_flag=True, help="Cut the future away at moments of each module and compare.")
+@click.option(
+    "--compare",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="A demo's folder: were orders and fills the same?",
+)
 @click.option("--out", "folder", type=click.Path(path_type=Path, file_okay=False), help="[default: var/backtest]")
 def backtest_command(
     modules: str,
@@ -69,13 +75,14 @@ def backtest_command(
     cash: Decimal,
     every: timedelta,
     check_lookahead: bool,
+    compare: Path | None,
     folder: Path | None,
 ) -> None:
     """Trade a recorded window in this process, by the code that trades, and report. Needs no keys.
 
     The demo's schedule, account and report, without HTTP and without a store; orders and fills are the same. Nothing is
     left to chance: two runs agree to the last digit. Ctrl-C reports what was done until then. Exit status 1 if the run
-    did not come to its end or looked ahead.
+    did not come to its end, looked ahead, or is not the same as the demo it is compared with.
     """
     console = wide_console()
     try:
@@ -91,6 +98,7 @@ def backtest_command(
             cash_usd=cash,
             every=every,
         )
+        played = None if compare is None else ledger_of_demo(compare)
         recording = _recording(act.data)
         setup, traded = set_up(act, names, recording)
     except CronfolioError as error:
@@ -114,6 +122,11 @@ def backtest_command(
     console.print(f"{count(run.cycles, 'cycle')} in {took_s:.1f} s, {run.cycles / took_s:,.0f} a second")
     if result.ended_early:
         raise SystemExit(STOPPED_BY_HAND if result.ended_early.startswith("stopped by hand") else 1)
+    if played is not None:
+        found = parity(result.ledger, played)
+        console.print(f"beside the demo in {compare}, {found.told}")
+        if found.difference:
+            raise SystemExit(1)
 
 
 def run_backtest(options: Mapping[str, str]) -> Backtest:
@@ -257,10 +270,14 @@ def _checked(setup: Setup, recording: Recording, console: Console) -> None:
         raise click.ClickException(f"a decision looked ahead: {found.leak}")
     moments = ", ".join(f"{at:%Y-%m-%d %H:%M}" for at in found.cuts)
     console.print(
-        f"look-ahead check: {count(found.compared, 'decision')} made again without the future, none differs; "
-        f"{found.at_edge:,} of them at the edge of what was known. Cut at {moments} UTC. Checked are decisions and the "
-        "estimated spreads; fills are compared with the venue in the tests."
+        f"look-ahead check: {count(found.compared, 'decision')} made again without the future, none differs. Cut at "
+        f"{moments} UTC; {found.at_edge:,} of them were made at such a moment, where a bar or a chain too many would "
+        "show. Checked are decisions and the estimated spreads; fills are compared with the venue in the tests."
     )
+    for module, names in found.heard.items():
+        silent = [name for name in strategy_names()[module] if name not in names]
+        never = f"; without a say in this window, and so not checked: {', '.join(silent)}" if silent else ""
+        console.print(f"{module}, with a say at the moment of a cut: {', '.join(names) or 'none'}{never}")
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from decimal import Decimal
 from cli.reconcile import CENT, COIN_STEP, Line, Proof, cells
 from cli.run import KEYS
 from cli.sections import Section
+from cli.standing import BOOKS_PATH
 from cli.words import count, moment
 from core import logs
 from core.app import Instance
@@ -18,7 +19,6 @@ from core.model.market import Clock
 from core.model.orders import Account, Order, Position
 from core.model.trades import ZERO, Books
 from core.ports import Store
-from core.reporting.standing import BOOKS_PATH
 from core.settings import load
 
 TITLE = "Our books beside the broker, now"

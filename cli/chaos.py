@@ -17,19 +17,22 @@ from typing import Any, TextIO
 from zoneinfo import ZoneInfo
 
 import click
+import requests
 from rich.console import Console
 from rich.text import Text
 
 from cli.acts import BARS, OPTIONS, Traded
 from cli.chaos_checks import Verdict, Watchman, halts_verdict, orders_verdict
-from cli.chaos_faults import Answer, Storm, drawn, instances
-from cli.chaos_store import breakable
+from cli.chaos_faults import Answer, Storm, drawn
+from cli.chaos_stack import Instances, stacked
+from cli.chaos_store import breakable, environment
 from cli.demo import reset_after_one_day, save_ledger
 from cli.options import Moment
-from cli.processes import end_children_on_sigterm, venue, venue_settings
+from cli.processes import StackFailed, end_children_on_sigterm
 from cli.reconcile import ENDS, VENUES_OWN, placed_orders, proof, read_ledger
 from cli.recordings.playable import played_range, recorded_assets, recorded_data
 from cli.scheduler import VenueClock, local_session, next_run
+from cli.standing import mode_in_force
 from cli.state import fresh_folder, run_folder, store_named, writable_folder
 from cli.tables import PlainTable
 from cli.words import lasting, wide_console
@@ -38,7 +41,6 @@ from core.errors import Conflict
 from core.model.judgement import Mode
 from core.ports import Store
 from core.reporting.history import MOST_DOCUMENTS, stored_trades
-from core.reporting.standing import mode_in_force
 from core.schedules import DOUBLINGS, FIRST_RETRY, JOBS, LONGEST_RETRY, NEW_YORK, RETRIES, Job
 
 OPERATOR = "chaos"
@@ -168,24 +170,28 @@ def played_through(
     play: Play, deliveries: int, seed: int, folder: Path, console: Console, emulators: bool = False
 ) -> Played:
     """The whole play: the storm, the calm after it, and the checks."""
-    recording = recorded_data(play.data, console)
+    arguments = ["--data", recorded_data(play.data, console), "--start", play.start.isoformat()]
+    arguments += ["--cash", str(play.cash_usd)]
     fresh_folder(folder)
     with (
-        venue(data=recording, start=play.start, cash_usd=play.cash_usd, log_folder=folder) as exchange,
-        breakable(folder, play.name, emulators=emulators) as (state, outages),
+        ThreadPoolExecutor(8) as pool,
+        breakable(folder, emulators=emulators) as (kept, outages),
+        stacked(arguments, folder, kept) as pair,
+        environment({"GOOGLE_CLOUD_PROJECT": pair.project} if pair.project else {}),
+        (folder / "attempts.log").open("w", buffering=1) as log,
     ):
-        traded, last = recorded_assets(exchange.url)[0], played_range(exchange.url)[1]
-        env = {**venue_settings(exchange.url, folder, traded), **state}
-        store = store_named(env["CRONFOLIO_STATE"])
-        with (
-            instances(env, folder) as pair,
-            ThreadPoolExecutor(8) as pool,
-            (folder / "attempts.log").open("w", buffering=1) as log,
-        ):
-            storm = Storm(exchange.url, outages, pair, pool)
-            delivering = Delivering(storm, store, VenueClock(exchange.url), exchange.url, seed, traded, log)
+        exchange_url, store = pair.venue_url, store_named(pair.state)
+        traded, last = recorded_assets(exchange_url)[0], played_range(exchange_url)[1]
+        storm = Storm(exchange_url, outages, pair, pool)
+        delivering = Delivering(storm, store, VenueClock(exchange_url), exchange_url, seed, traded, log)
+        try:
             played = delivering.play(play, deliveries, last)
-        ledger = read_ledger(exchange.url)
+            ledger = read_ledger(exchange_url)
+        except requests.ConnectionError as error:
+            fault = pair.fault()
+            if fault is None:
+                raise
+            raise StackFailed(fault) from error
         save_ledger(ledger, folder)
         judge(played, delivering, store, ledger)
     return played
@@ -202,6 +208,7 @@ def judge(played: Played, delivering: Delivering, store: Store, ledger: Mapping[
         orders_verdict(store, ledger),
         *delivering.watchman.verdicts(),
         halts_verdict(store),
+        restarts_verdict(delivering.storm.pair),
         Verdict("runs that ended in a fault of ours", str(len(delivering.broken)), tuple(delivering.broken)),
     )
     ends = {name.lower(): ended[kind] for kind, name in ENDS.items()}
@@ -215,6 +222,14 @@ def judge(played: Played, delivering: Delivering, store: Store, ledger: Mapping[
             "halts and resumes": len(store.recent("audit", order_by="at", limit=MOST_DOCUMENTS)),
         }
     )
+
+
+def restarts_verdict(pair: Instances) -> Verdict:
+    """Every process that was killed runs again; the last of them is waited for."""
+    pair.await_second()
+    figure = f"{pair.kills - len(pair.lost)} of {pair.kills}"
+    lost = tuple(f"process {each.pid} at {each.url} was not" for each in pair.lost)
+    return Verdict("killed processes that the stack started again", figure, lost)
 
 
 @dataclass(slots=True)
@@ -257,7 +272,7 @@ class Delivering:
                 self._person(run)
             self._attempt(run, played, waiting, is_calm=calm_from is not None)
         played.happened = Counter({harm.value: n for harm, n in self.storm.happened.items()})
-        played.happened["processes killed"] = self.storm.kills
+        played.happened["processes killed"] = self.storm.pair.kills
         return played
 
     def _attempt(self, run: Run, played: Played, waiting: list[Run], *, is_calm: bool) -> None:

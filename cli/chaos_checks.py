@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from cli.reconcile import placed_orders
+from cli.standing import mode_in_force
 from core.documents import parsed
 from core.execution.ids import purpose_of
 from core.model.judgement import Mode
@@ -17,7 +18,6 @@ from core.model.orders import Purpose, Side
 from core.model.trades import Books
 from core.ports import Store
 from core.reporting.history import MOST_DOCUMENTS
-from core.reporting.standing import mode_in_force
 
 MOST_PERIODS = 2
 """A position may go without an exit for two of its watcher's periods: one run may fail, the next may not."""

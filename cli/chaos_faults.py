@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from pathlib import Path
 from random import Random
 from typing import Any
 
 import requests
 
+from cli.chaos_stack import Instance, Instances
 from cli.chaos_store import Outages
-from cli.processes import Service, functions
 from cli.scheduler import ATTEMPT_DEADLINE_S, SCHEDULE_TIME_HEADER, local_session
 from core.schedules import Job
 
@@ -159,38 +156,6 @@ class Answer:
 NO_ANSWER = Answer(None, {})
 
 
-class Instances:
-    """The functions as a platform runs them: the first process is called, the second stands by and takes its place."""
-
-    def __init__(self, env: Mapping[str, str], folder: Path, children: ExitStack, starter: ThreadPoolExecutor) -> None:
-        self._env, self._folder, self._children, self._starter = env, folder, children, starter
-        self.started = 0
-        self.first = self._start()
-        self._standby = starter.submit(self._start)
-
-    @property
-    def second(self) -> Service:
-        return self._standby.result()
-
-    def replace_first(self) -> Service:
-        """Put the second in the first's place, begin to start another, and give the one that was replaced."""
-        replaced, self.first = self.first, self.second
-        self._standby = self._starter.submit(self._start)
-        return replaced
-
-    def _start(self) -> Service:
-        self.started += 1
-        folder = self._folder / f"instance-{self.started}"
-        return self._children.enter_context(functions(self._env, log_folder=folder, program="cli.venue_time"))
-
-
-@contextmanager
-def instances(env: Mapping[str, str], folder: Path) -> Iterator[Instances]:
-    """Two running processes of the functions, and all that replaced them; ended by their own process ids."""
-    with ExitStack() as children, ThreadPoolExecutor(1) as starter:
-        yield Instances(env, folder, children, starter)
-
-
 @dataclass(slots=True)
 class Storm:
     """Delivers runs while things break. `happened`: how often each harm did; the venue's are counted once they hit."""
@@ -200,9 +165,8 @@ class Storm:
     pair: Instances
     pool: ThreadPoolExecutor
     happened: Counter[Harm] = field(default_factory=Counter)
-    kills: int = 0
     _trap: Blow | None = None
-    _frozen: tuple[Service, Future[Answer], int] | None = None
+    _frozen: tuple[Sequence[Future[Answer]], int] | None = None
     _armed: Counter[Harm] = field(default_factory=Counter)
     _actions: dict[tuple[str, str, str], Harm] = field(default_factory=dict)
 
@@ -217,8 +181,10 @@ class Storm:
                 outage.enter_context(self.store.blobs())
             flights = self._flights(job, due, blow)
             if blow is not None and blow.harm is Harm.BESIDE and self._springs(flights, OVERTAKE):
-                self._note(blow.harm)
-                flights.append(self.pool.submit(self._post, self.pair.second, job, due, f"beside-{number}"))
+                second = self.pair.await_second()
+                if second is not None:
+                    self._note(blow.harm)
+                    flights.append(self.pool.submit(self._post, second, job, due, f"beside-{number}"))
             if self._trap is not None and self._springs(flights, TRAP):
                 self._spring(outage, flights)
             elif blow is not None and blow.harm is Harm.KILLED_AT_MOMENT:
@@ -232,15 +198,12 @@ class Storm:
         return answer
 
     def thaw(self, finished: int, *, at_once: bool = False) -> None:
-        """Let a stopped process go on, once three runs have finished without it; then it is retired."""
-        if self._frozen is None or not (at_once or finished >= self._frozen[2]):
+        """Let a stopped process go on, once three runs have finished without it, to the end of its run."""
+        if self._frozen is None or not (at_once or finished >= self._frozen[1]):
             return
-        service, flight, _ = self._frozen
-        self._frozen = None
-        os.kill(service.process.pid, signal.SIGCONT)
-        wait((flight,), ATTEMPT_DEADLINE_S)
-        service.process.kill()
-        service.process.wait()
+        flights, self._frozen = self._frozen[0], None
+        self.pair.let_go()
+        wait(flights, ATTEMPT_DEADLINE_S)
 
     def end(self) -> None:
         """Let everything stopped go on, take back what the venue still has in store, and count what hit."""
@@ -280,21 +243,22 @@ class Storm:
         """The run on its way: once, three times at once, or cut off."""
         harm = None if blow is None else blow.harm
         first = self.pair.first
-        if harm is Harm.AT_ONCE:
+        second = self.pair.await_second() if harm is Harm.AT_ONCE else None
+        if harm is Harm.AT_ONCE and second is not None:
             self._note(harm)
-            called = (first, self.pair.second, first)
-            return [self.pool.submit(self._post, service, job, due) for service in called]
+            called = (first, second, first)
+            return [self.pool.submit(self._post, instance, job, due) for instance in called]
         if blow is not None and harm is Harm.CUT:
             self._note(harm)
             return [self.pool.submit(self._post, first, job, due, patience_s=0.002 + blow.force * 0.05)]
         return [self.pool.submit(self._post, first, job, due)]
 
     def _post(
-        self, service: Service, job: Job, due: datetime, run_id: str = "", *, patience_s: float = ATTEMPT_DEADLINE_S
+        self, instance: Instance, job: Job, due: datetime, run_id: str = "", *, patience_s: float = ATTEMPT_DEADLINE_S
     ) -> Answer:
         stamp = {} if run_id else {SCHEDULE_TIME_HEADER: f"{due.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"}
         body = {"run_id": run_id} if run_id else None
-        url = f"{service.url}/{job.function}"
+        url = f"{instance.url}/{job.function}"
         try:
             response = local_session().post(url, headers=stamp, json=body, timeout=patience_s)
             return Answer(response.status_code, response.json())
@@ -315,10 +279,10 @@ class Storm:
             self._kill(harm)
         elif harm in (Harm.STORE_LOCKED_AT_CALL, Harm.STORE_SHUT_AT_CALL):
             self._fail_store(outage, harm)
-        else:
+        elif self.pair.stop_first():
             self._note(harm)
-            os.kill(self.pair.first.process.pid, signal.SIGSTOP)
-            self._frozen = (self.pair.replace_first(), flights[0], 0)
+            # The one between them, if any, is on its way to the second process.
+            self._frozen = (flights[::2], 0)
 
     def _fail_store(self, outage: ExitStack, harm: Harm) -> None:
         """As long as `outage` lasts."""
@@ -329,21 +293,17 @@ class Storm:
 
     def freeze_until(self, finished: int) -> None:
         """Remember how many runs must have finished before a process that was stopped just now goes on."""
-        if self._frozen is not None and self._frozen[2] == 0:
-            self._frozen = (*self._frozen[:2], finished)
+        if self._frozen is not None and self._frozen[1] == 0:
+            self._frozen = (self._frozen[0], finished)
 
     def _kill(self, harm: Harm) -> None:
-        self._note(harm)
-        self.kills += 1
-        victim = self.pair.first.process
-        victim.kill()
-        victim.wait()
-        self.pair.replace_first()
+        if self.pair.kill_first():
+            self._note(harm)
 
     def _answer(self, flights: Sequence[Future[Answer]]) -> Answer:
-        """The best answer of the run's flights; none of one whose process is stopped."""
-        stopped = None if self._frozen is None else self._frozen[1]
-        answers = [flight.result() for flight in flights if flight is not stopped]
+        """The best answer of the run's flights; none of those whose process is stopped."""
+        stopped = () if self._frozen is None else self._frozen[0]
+        answers = [flight.result() for flight in flights if flight not in stopped]
         return next((answer for answer in answers if answer.is_finished), answers[0] if answers else NO_ANSWER)
 
     def _note(self, harm: Harm, times: int = 1) -> None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from cli.emulators import emulated_state, firestore_running, storage_running
+from cli.emulators import firestore_running, storage_running
 from cli.processes import HOST
 
 SHM_LOCKS = (120, 8)
@@ -154,30 +154,26 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @contextmanager
-def breakable(folder: Path, name: str, *, emulators: bool) -> Iterator[tuple[Mapping[str, str], Outages]]:
-    """What the functions' environment lacks to find the state, and what can happen to it: `state.db` and `blobs` of the
-    folder, or the emulators with a project of this name."""
-    if emulators:
-        with _emulated(folder, name) as state_and_outages:
-            yield state_and_outages
-    else:
+def breakable(folder: Path, *, emulators: bool) -> Iterator[tuple[Mapping[str, str], Outages]]:
+    """Where a stack is to find its emulators, and what can happen to its state: to `state.db` and `blobs` here,
+    or to the ways to the emulators.
+    """
+    if not emulators:
         gone = partial(taken_away, folder / "blobs")
         yield {}, Outages(partial(shut, folder / "state.db"), gone, partial(locked, folder / "state.db"))
-
-
-@contextmanager
-def _emulated(folder: Path, name: str) -> Iterator[tuple[Mapping[str, str], Outages]]:
-    """The emulators behind gates; our own environment leads past them, to the same project."""
+        return
     with gatekeeper() as loop, firestore_running(folder) as firestore, storage_running(folder) as storage:
         documents, blobs = Gate(firestore, loop), Gate(storage, loop)
-        project = {"GOOGLE_CLOUD_PROJECT": f"demo-cronfolio-{os.getpid()}-{name}"}
-        env = emulated_state(documents.address, f"http://{blobs.address}") | project
-        with _set(project | {"FIRESTORE_EMULATOR_HOST": firestore}):
-            yield env, Outages(documents.shut, blobs.shut)
+        with environment({"FIRESTORE_EMULATOR_HOST": firestore}):
+            yield (
+                {"FIRESTORE_EMULATOR_HOST": documents.address, "STORAGE_EMULATOR_HOST": f"http://{blobs.address}"},
+                Outages(documents.shut, blobs.shut),
+            )
 
 
 @contextmanager
-def _set(values: Mapping[str, str]) -> Iterator[None]:
+def environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Our own environment with these values while the block runs."""
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

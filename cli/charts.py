@@ -10,7 +10,7 @@ from decimal import Decimal
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from core.reporting.performance import Performance
+from cli.figures.performance import Performance
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,9 +6,9 @@ import io
 from typing import TYPE_CHECKING
 
 from cli.charts import DOTS_PER_INCH, LIGHT, Paper, dress
+from cli.figures.evaluation import Believed, Month, calibration, month_figures
+from cli.figures.performance import Performance
 from cli.sections import plain_words
-from core.reporting.evaluation import Believed, Month, calibration, month_figures
-from core.reporting.performance import Performance
 from core.reporting.round_trips import TradeFigures
 
 if TYPE_CHECKING:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
+from threading import Event
 from typing import Any
 
 import click
@@ -17,7 +19,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cli.acts import BARS, OPTIONS, WATCH, Act, Traded, due_cycles
+from cli.acts import BARS, OPTIONS, SPREADS, WATCH, Act, Traded, due_cycles
+from cli.figures.performance import performance
 from cli.fills import of_venue, write_fills
 from cli.options import Moment, Spacing, cash_option
 from cli.processes import end_children_on_sigterm, functions, venue, venue_settings
@@ -37,6 +40,7 @@ from cli.report_page import Surroundings, report_page
 from cli.report_receipts import kept_receipts
 from cli.scheduler import Delivery, Scheduler, VenueClock, virtual_deliveries
 from cli.sections import Section
+from cli.standing import mode_in_force
 from cli.state import fresh_folder, run_folder, store_named, writable_folder
 from cli.watch_act import LISTENING, watched_deliveries
 from cli.watch_act_report import WATCHED, Side, watch_sections
@@ -50,9 +54,7 @@ from core.model.market import AssetClass
 from core.modules import strategy_names
 from core.ports import Store
 from core.reporting.history import CycleFacts, read_history
-from core.reporting.performance import performance
 from core.reporting.round_trips import MODULE_OF
-from core.reporting.standing import mode_in_force
 from core.reporting.statistics import percentile
 from core.schedules import POSITION_MONITOR
 
@@ -135,11 +137,11 @@ def demo(
 ) -> None:
     """Trade through recorded time at the local venue, report, and prove the books. Needs no keys.
 
-    Three accounts: crypto and stocks together through 2018-06-01 to 2019-12-31, options on the chains of June and July
-    2025, and two weeks of March 2018 in which the position monitor sells a coin by live quotes, beside the same weeks
-    without it. With --data only that recording is played. Starts the venue and the functions as processes of their own
-    and delivers the cycles over HTTP, as Cloud Scheduler would. Your own settings are not used. Exit status 1 if our
-    books and the venue's ledger differ by a cent.
+    Four accounts: crypto and stocks together through 2018-06-01 to 2019-12-31, options on the chains of June and July
+    2025 in a larger and a smaller one, and two weeks of March 2018 in which the position monitor sells a coin by live
+    quotes, beside the same weeks without it. With --data only that recording is played. Starts the venue and the
+    functions as processes of their own and delivers the cycles over HTTP, as Cloud Scheduler would. Your own settings
+    are not used. Exit status 1 if our books and the venue's ledger differ by a cent.
     """
     act = replace(
         BARS, start=start or BARS.start, end=end or BARS.end, cash_usd=cash, every=every, data=data or BARS.data
@@ -149,11 +151,12 @@ def demo(
     console = wide_console()
     end_children_on_sigterm()
     folder = folder.resolve() if folder else run_folder("demo")
-    played = [play(act, writable_folder(folder), console)]
-    alone: Played | None = None
+    asked = [(act, writable_folder(folder))]
     if data is None and start is None and end is None:
-        played += [play(each, writable_folder(folder / each.name), console) for each in (OPTIONS, WATCH)]
-        alone = play(replace(WATCH, is_watched=False), writable_folder(folder / WATCH.name / "alone"), console)
+        asked += [(each, folder / each.name) for each in (OPTIONS, SPREADS, WATCH)]
+        asked += [(replace(WATCH, is_watched=False), folder / WATCH.name / "alone")]
+    played = play_all(asked, console)
+    alone = played.pop() if len(played) > 1 else None
     accounts = [f"account {number} of {len(played)}: {one.act.told}" for number, one in enumerate(played, start=1)]
     concluded = [
         conclude(one, console, account if len(played) > 1 else "", alone if one.act.is_watched else None)
@@ -187,9 +190,38 @@ class Concluded:
     closed: Mapping[str, int]
 
 
-def play(act: Act, folder: Path, console: Console) -> Played:
+def play_all(asked: Sequence[tuple[Act, Path]], console: Console) -> list[Played]:
+    """What each act came to, each in a folder of its own: the first one here and the others in turn beside it.
+
+    An act's scheduler, functions and venue wait for each other, so it keeps one core busy. Acts share no state.
+    """
+    for act, _ in asked:
+        recorded_data(act.data, console)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[news]}"))
+    stopped = Event()
+    with (
+        Progress(
+            *columns, TimeRemainingColumn(), console=console, transient=True, disable=not console.is_terminal
+        ) as bars,
+        ThreadPoolExecutor(max_workers=1) as beside,
+    ):
+        others = [beside.submit(play, act, folder, bars, stopped) for act, folder in asked[1:]]
+        try:
+            first = play(*asked[0], bars, stopped)
+            return [first, *(other.result() for other in others)]
+        except KeyboardInterrupt:
+            stopped.set()
+            for other in others:
+                other.result()  # the one that is running ends as interrupted
+            raise
+        finally:
+            stopped.set()
+            beside.shutdown(cancel_futures=True)
+
+
+def play(act: Act, folder: Path, bars: Progress, stopped: Event) -> Played:
     """Deliver every cycle of the act, from a fresh account to its ledger."""
-    recording = recorded_data(act.data, console)
+    recording = recorded_data(act.data, bars.console)
     described = described_range(recording)
     if described is not None:
         refuse_outside(described, act.start, act.end)
@@ -206,7 +238,7 @@ def play(act: Act, folder: Path, console: Console) -> Played:
             total = sum(job.opens_positions for job, _ in due)
             env = venue_settings(exchange.url, folder, traded) | (LISTENING if act.is_watched else {})
             with functions(env, log_folder=folder) as served:
-                console.print(f"venue {exchange.url}, functions {served.url}")
+                bars.console.print(f"{act.name}: venue {exchange.url}, functions {served.url}")
                 store = store_named(env["CRONFOLIO_STATE"])
                 scheduler, clock = Scheduler(served.url), VenueClock(exchange.url)
                 delivered = (
@@ -214,16 +246,18 @@ def play(act: Act, folder: Path, console: Console) -> Played:
                     if act.is_watched
                     else virtual_deliveries(scheduler, clock, due)
                 )
-                for delivery in shown(operated(cycles(delivered, watches), store), total, console):
+                for delivery in shown(operated(cycles(delivered, watches), store), act.name, total, bars):
                     durations_ms.append(delivery.duration_ms)
+                    if stopped.is_set():
+                        raise Interrupted(len(durations_ms), total, folder)
             ledger = read_ledger(exchange.url)
     except KeyboardInterrupt:
         raise Interrupted(len(durations_ms), total, folder) from None
     names, notes = about_recordings(recording, act.start, act.end)
-    bars = f"Prices are recorded bars of {' and '.join(lengths)}: what happened within a bar is not known."
+    within = f"Prices are recorded bars of {' and '.join(lengths)}: what happened within a bar is not known."
     around = Surroundings(
         source=f"local venue over the recording {names}",
-        limits=(bars, *venue_limits(traded), *act.limits, *(f"The recording: {note}" for note in notes)),
+        limits=(within, *venue_limits(traded), *act.limits, *(f"The recording: {note}" for note in notes)),
         requests=ledger["requests"],
         request_to_answer_ms=(median(durations_ms), percentile(durations_ms, 0.95)),
     )
@@ -273,26 +307,19 @@ def reset_reason(state: ModeState, at: datetime) -> str | None:
     return f"reset after one trading day of exits only; the breaker said: {state.reason}"
 
 
-def shown(deliveries: Iterator[Delivery], total: int, console: Console) -> Iterator[Delivery]:
+def shown(deliveries: Iterator[Delivery], name: str, total: int, bars: Progress) -> Iterator[Delivery]:
     """The deliveries, with a progress bar on a terminal and a few plain lines elsewhere."""
-    columns = (
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[news]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task("", total=total, news="")
-        for number, delivery in enumerate(deliveries, start=1):
-            receipt = delivery.receipt
-            news = (
-                f"{delivery.scheduled_at:%Y-%m-%d}  equity {money(Decimal(receipt['equity_usd']))}  "
-                f"closed trades {receipt['closed_trades']}"
-            )
-            progress.update(task, advance=1, news=news)
-            if not console.is_terminal and number % max(1, total // LINES_WITHOUT_A_TERMINAL) == 0:
-                console.print(f"{number}/{total}  {news}")
-            yield delivery
+    task = bars.add_task(name, total=total, news="")
+    for number, delivery in enumerate(deliveries, start=1):
+        receipt = delivery.receipt
+        news = (
+            f"{delivery.scheduled_at:%Y-%m-%d}  equity {money(Decimal(receipt['equity_usd']))}  "
+            f"closed trades {receipt['closed_trades']}"
+        )
+        bars.update(task, advance=1, news=news)
+        if not bars.console.is_terminal and number % max(1, total // LINES_WITHOUT_A_TERMINAL) == 0:
+            bars.console.print(f"{name} {number}/{total}  {news}")
+        yield delivery
 
 
 def save_ledger(ledger: Mapping[str, Any], folder: Path) -> None:

@@ -20,6 +20,7 @@ from cli.reconcile import read_ledger
 from cli.recordings.playable import recorded_assets, recorded_data
 from cli.run import paper_settings
 from cli.scheduler import Delivery, Scheduler, VenueClock
+from cli.standing import mode_in_force
 from cli.state import fresh_folder, run_folder, store_named
 from cli.tables import PlainTable
 from cli.words import wide_console
@@ -28,7 +29,6 @@ from core.errors import CronfolioError
 from core.model.judgement import Mode
 from core.model.orders import Purpose
 from core.ports import Store
-from core.reporting.standing import mode_in_force
 from core.schedules import CRYPTO_CYCLE
 
 NAME = "halt-drill"

@@ -16,6 +16,7 @@ from rich.text import Text
 from cli.broker_now import BrokerNow, ask_broker
 from cli.monitor_broker import broker_told
 from cli.sections import plain_words
+from cli.standing import LOOK_BACK_CYCLES, read_standing
 from cli.state import absolute_state, existing_store, state_option
 from cli.status import told
 from cli.tables import PlainTable
@@ -25,7 +26,6 @@ from core.errors import CronfolioError, Unsure
 from core.model.trades import Trade
 from core.ports import Store
 from core.reporting.history import CycleFacts, cycle_facts
-from core.reporting.standing import LOOK_BACK_CYCLES, read_standing
 
 NEWEST_TRADES = 5
 LONGEST_WAIT_S = 0.2

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from cli.broker_now import BrokerNow
 from cli.open_trades import price
+from cli.standing import Standing
 from cli.tables import PlainTable
 from cli.words import moment, money
 from core.cycle.claim import HEARTBEAT_PATH, LEASE_PATH, Stored
@@ -18,7 +19,6 @@ from core.model.market import AssetClass
 from core.model.orders import Order, Position
 from core.modules import CLASSES
 from core.ports import Store
-from core.reporting.standing import Standing
 from core.risk.coverage import exit_coverage, live_orders
 from core.units import text
 

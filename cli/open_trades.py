@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from cli.figures.performance import Performance
 from cli.sections import Section, plain_words
 from cli.words import count, money
 from core.model.trades import ZERO
-from core.reporting.performance import Performance
 from core.reporting.round_trips import RoundTrip
 from core.units import text
 

@@ -9,18 +9,18 @@ import click
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from cli.figures import performance as figures
+from cli.figures.evaluation import month_figures
 from cli.report import DEPOSITS
 from cli.report_page import Surroundings, report_page
+from cli.standing import mode_in_force
 from cli.state import existing_store, state_option
 from cli.tables import PlainTable
 from cli.words import wide_console
 from core.errors import CronfolioError
 from core.model.limits import Costs
 from core.ports import Store
-from core.reporting import performance as figures
-from core.reporting.evaluation import month_figures
 from core.reporting.history import read_history
-from core.reporting.standing import mode_in_force
 
 SECONDS_A_MINUTE = 60
 

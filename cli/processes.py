@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
+from threading import current_thread, main_thread
 from types import FrameType
 
 import click
@@ -26,6 +27,8 @@ ROOT = Path(__file__).resolve().parent.parent
 READY_WITHIN_S = 60.0
 POLL_S = 0.05
 END_WITHIN_S = 10.0
+MOST_STARTS = 3
+"""So often in a row a process may end before it answers."""
 LOG_TAIL_LINES = 8
 REFUSED = 2
 """The exit status of a program that said in a sentence why it cannot start."""
@@ -37,14 +40,20 @@ class StackFailed(click.ClickException):
     """A process of the stack did not come up, or ended before its time."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Service:
-    """A running child process."""
+    """A child process; `command` has started `process` and can start another in its place."""
 
     name: str
-    url: str
+    command: Sequence[str]
+    env: Mapping[str, str]
     log_file: Path
     process: subprocess.Popen[bytes]
+    port: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://{HOST}:{self.port}"
 
     def fault(self) -> str | None:
         """What to tell a person if the process has ended; None while it runs."""
@@ -56,6 +65,41 @@ class Service:
             return f"the {self.name} did not start: {lines[-1].removeprefix(f'{self.name}: ')}"
         tail = "\n".join(lines[-LOG_TAIL_LINES:])
         return f"{self.name} ended with status {status}; the end of {self.log_file}:\n{tail}"
+
+    def await_port(self) -> None:
+        """Until the port is open; `StackFailed` if the process ends before, or takes too long."""
+        give_up_at_s = time.monotonic() + READY_WITHIN_S
+        while time.monotonic() < give_up_at_s:
+            fault = self.fault()
+            if fault is not None:
+                raise StackFailed(fault)
+            with socket.socket() as probe:
+                if probe.connect_ex((HOST, self.port)) == 0:
+                    return
+            time.sleep(POLL_S)
+        raise StackFailed(
+            f"{self.name} did not open port {self.port} within {READY_WITHIN_S:.0f} s; see {self.log_file}"
+        )
+
+    def start_again(self) -> None:
+        """Another process in place of one that has ended; `StackFailed` once it cannot come up time after time."""
+        for left in reversed(range(MOST_STARTS)):
+            with _uninterrupted():
+                self.process = _started(self.command, self.env, self.log_file)
+            try:
+                return self.await_port()
+            except StackFailed:
+                if left == 0 or self.process.poll() is None:
+                    raise
+
+    def end(self, within_s: float = END_WITHIN_S) -> None:
+        """End the process by its own id: first it is asked to."""
+        self.process.terminate()
+        try:
+            self.process.wait(within_s)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 @contextmanager
@@ -69,12 +113,30 @@ def venue(
 
 
 @contextmanager
-def functions(
-    env: Mapping[str, str], *, log_folder: Path, port: int | None = None, program: str = "functions"
-) -> Iterator[Service]:
+def functions(env: Mapping[str, str], *, log_folder: Path) -> Iterator[Service]:
     """Every function at /NAME, as deployed, with this environment."""
-    with service("functions", [sys.executable, "-m", program], port, env, log_folder) as running:
+    with instances([None], env, [log_folder]) as (running,):
         yield running
+
+
+@contextmanager
+def instances(
+    ports: Sequence[int | None],
+    env: Mapping[str, str],
+    log_folders: Sequence[Path],
+    *,
+    program: str = "functions",
+) -> Iterator[tuple[Service, ...]]:
+    """Processes of the functions that serve one account side by side, each with its port and the folder of its log."""
+    command = [sys.executable, "-m", program]
+    with ExitStack() as children:
+        running = [
+            children.enter_context(_serving("functions", command, port, env, folder))
+            for port, folder in zip(ports, log_folders, strict=True)
+        ]
+        for service_ in running:
+            service_.await_port()
+        yield tuple(running)
 
 
 def venue_settings(venue_url: str, state_folder: Path, traded: Traded) -> dict[str, str]:
@@ -116,37 +178,73 @@ def end_children_on_sigterm() -> None:
     """Let `kill` end this process the orderly way, through every `finally`, so that no child outlives it."""
 
     def ended(signal_number: int, frame: FrameType | None) -> None:
+        # Told twice, it must not leave its own `finally`.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         sys.exit(128 + signal_number)
 
     signal.signal(signal.SIGTERM, ended)
 
 
 @contextmanager
+def child(
+    name: str, command: Sequence[str], env: Mapping[str, str], log_folder: Path, *, ends_within_s: float = END_WITHIN_S
+) -> Iterator[Service]:
+    """The command's process while the block runs; it is ended by its own process id afterwards, whatever happened."""
+    log_folder.mkdir(parents=True, exist_ok=True)
+    log_file = log_folder / f"{name}.log"
+    log_file.write_bytes(b"")
+    with ExitStack() as ending:
+        with _uninterrupted():
+            running = Service(name, command, dict(env), log_file, _started(command, env, log_file))
+            ending.callback(running.end, ends_within_s)
+        yield running
+
+
+@contextmanager
 def service(
     name: str, command: Sequence[str], port: int | None, env: Mapping[str, str], log_folder: Path
 ) -> Iterator[Service]:
-    """The command, to which `--port PORT` is added, while the block runs; it is ended by its own process id afterwards,
-    whatever happened."""
-    chosen = port or free_port()
-    _refuse_used(name, chosen)
-    log_folder.mkdir(parents=True, exist_ok=True)
-    log_file = log_folder / f"{name}.log"
-    with log_file.open("wb") as log:
-        # A session of its own: Ctrl-C reaches us alone, and we end the child after our own work with it is done.
-        process = subprocess.Popen(
-            [*command, "--port", str(chosen)],
-            cwd=ROOT,
-            env=dict(env),
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    running = Service(name, f"http://{HOST}:{chosen}", log_file, process)
-    try:
-        _await_port(running, chosen)
+    """A child that serves on 127.0.0.1, to whose command `--port PORT` is added; its port is open."""
+    with _serving(name, command, port, env, log_folder) as running:
+        running.await_port()
         yield running
+
+
+@contextmanager
+def _serving(
+    name: str, command: Sequence[str], port: int | None, env: Mapping[str, str], log_folder: Path
+) -> Iterator[Service]:
+    with _kept(name, port or 0) as chosen, child(name, [*command, "--port", str(chosen)], env, log_folder) as running:
+        running.port = chosen
+        yield running
+
+
+def _started(command: Sequence[str], env: Mapping[str, str], log_file: Path) -> subprocess.Popen[bytes]:
+    with log_file.open("ab") as log:
+        # A session of its own: Ctrl-C reaches us alone, and we end the child after our own work with it is done.
+        return subprocess.Popen(
+            command, cwd=ROOT, env=dict(env), stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block: a child that was just born must be known before we may end."""
+    if current_thread() is not main_thread():
+        yield  # signals are heard in the main thread alone
+        return
+    told: list[int] = []
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = {number: handler for number, handler in before.items() if callable(handler)}
+    for number in heeded:
+        signal.signal(number, lambda told_of, _: told.append(told_of))
+    try:
+        yield
     finally:
-        _end(process)
+        for number, handler in heeded.items():
+            signal.signal(number, handler)
+        if told:
+            signal.raise_signal(told[0])
 
 
 def free_port() -> int:
@@ -156,33 +254,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _refuse_used(name: str, port: int) -> None:
-    """Somebody else's server on our port would pass for ours."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+@contextmanager
+def _kept(name: str, port: int) -> Iterator[int]:
+    """The port, or a free one for 0, which nobody else is given while the block runs, and so between two children.
+
+    Somebody else's server on it would pass for ours.
+    """
+    with socket.socket() as keeper:
+        # Bound without listening; whoever reuses addresses may bind it as well and listen.
+        keeper.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            keeper.bind((HOST, port))
         except OSError as error:
             raise StackFailed(f"port {port} cannot be used for the {name}: {error}; choose another") from error
-
-
-def _await_port(started: Service, port: int) -> None:
-    give_up_at_s = time.monotonic() + READY_WITHIN_S
-    while time.monotonic() < give_up_at_s:
-        fault = started.fault()
-        if fault is not None:
-            raise StackFailed(fault)
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        time.sleep(POLL_S)
-    raise StackFailed(f"{started.name} did not open port {port} within {READY_WITHIN_S:.0f} s; see {started.log_file}")
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(END_WITHIN_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        yield int(keeper.getsockname()[1])

@@ -12,11 +12,11 @@ import click
 from rich.console import Console
 from rich.progress import track
 
+from cli.decided_again import Change, again, changed_limits, changes, difference, entries_usd, parameter, reaches
 from cli.options import Moment
 from cli.state import blobs_option, existing_store, state_option, stored_blobs
 from cli.tables import PlainTable
 from cli.words import count, money, signed_money, wide_console
-from core.backtest.replay import Change, again, changed_limits, changes, difference, entries_usd, parameter, reaches
 from core.cycle.evidence import Evidence, load
 from core.cycle.progress import plan_of
 from core.errors import BadFacts, BadRequest, CronfolioError

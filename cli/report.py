@@ -8,6 +8,7 @@ import os
 from base64 import b64encode
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from pathlib import Path
 
 import click
@@ -19,12 +20,15 @@ from rich.text import Text
 from cli.broker_now import ask_broker, broker_section
 from cli.charts import DARK, LIGHT, equity_chart
 from cli.charts_results import results_chart
+from cli.figures.performance import Performance, performance
+from cli.options import Dollars
 from cli.report_costs import advice_cost
 from cli.report_market import market_section
 from cli.report_page import Page, Surroundings, report_page
 from cli.report_receipts import kept_receipts
 from cli.report_week import show_week
 from cli.sections import Section
+from cli.standing import mode_in_force
 from cli.state import absolute_state, blobs_option, existing_store, state_option, stored_blobs, writable_folder
 from cli.tables import PlainTable
 from cli.words import moment, wide_console
@@ -34,8 +38,6 @@ from core.model.limits import Costs
 from core.modules import strategy_names
 from core.ports import Store
 from core.reporting.history import read_history
-from core.reporting.performance import Performance, performance
-from core.reporting.standing import mode_in_force
 from core.reporting.week_page import trades_csv
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -51,8 +53,17 @@ PICTURE, RESULTS = "equity.png", "results.png"
     help="Also write report.html, report.md, the charts as PNG, and equity and trades as CSV into this folder.",
 )
 @click.option("--week", help="Instead, show a stored weekly report, like 2026-W47, and write its page and its trades.")
+@click.option(
+    "--infrastructure-usd-per-month",
+    "cloud_usd_per_month",
+    type=Dollars(),
+    envvar="INFRASTRUCTURE_USD_PER_MONTH",
+    help="What Google Cloud charges you a month; its part is counted among the costs.",
+)
 @blobs_option
-def report(state: str, out_folder: Path | None, week: str | None, blobs: str) -> None:
+def report(
+    state: str, out_folder: Path | None, week: str | None, cloud_usd_per_month: Decimal | None, blobs: str
+) -> None:
     """Show what a run came to, from the receipts and trades in its store.
 
     With the broker's keys in the environment, its cash and positions are compared with the books as well.
@@ -73,6 +84,7 @@ def report(state: str, out_folder: Path | None, week: str | None, blobs: str) ->
             watched=_watched(store),
             receipts=kept_receipts(store, run),
             advice=advice_cost(store),
+            cloud_usd_per_month=cloud_usd_per_month,
             broker=broker_section(store, ask_broker(os.environ, absolute_state(state))),
         )
     except CronfolioError as error:

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from cli.figures.performance import Performance
 from cli.report_trades import dates
 from cli.sections import FACTS, Section
 from cli.words import count, money, period, signed_money
 from core.model.trades import ZERO
 from core.ports import Store
 from core.reporting.history import MOST_DOCUMENTS
-from core.reporting.performance import Performance
+from core.reporting.week import bill_part_usd
 
 CLOUD = (
     "The cloud's bill is not in it and no receipt knows it: `make cost` works out a month of the schedules, item by "
-    "item."
+    "item. With INFRASTRUCTURE_USD_PER_MONTH set, `cronfolio report` counts its part."
 )
 
 
@@ -45,8 +46,8 @@ def advice_cost(store: Store) -> AdviceCost:
     )
 
 
-def costs_section(run: Performance, advice: AdviceCost | None) -> Section:
-    """`advice`: None where nothing could have asked, as in a backtest."""
+def costs_section(run: Performance, advice: AdviceCost | None, cloud_usd_per_month: Decimal | None = None) -> Section:
+    """`advice`: None where nothing could have asked, as in a backtest; `cloud_usd_per_month`: as the owner says."""
     spread = run.spread
     rows = [(f"Fees, {count(run.turnover.fills, 'fill')}, within the results", money(run.fees_usd))]
     if spread.priced:
@@ -65,4 +66,9 @@ def costs_section(run: Performance, advice: AdviceCost | None) -> Section:
             notes.append(f"Questions are counted over the runs of the market intelligence from {span}.")
     else:
         notes.append("No run of the market intelligence is on record, so no language model was paid.")
-    return Section("Costs", f"n = {count(run.cycles, 'cycle')}, {dates(run)}", FACTS, tuple(rows), (*notes, CLOUD))
+    if cloud_usd_per_month is None:
+        notes.append(CLOUD)
+    else:
+        part_usd = bill_part_usd(cloud_usd_per_month, run.last_at - run.first_at)
+        rows.append((f"The cloud, of {money(cloud_usd_per_month)} a month, not within the results", money(part_usd)))
+    return Section("Costs", f"n = {count(run.cycles, 'cycle')}, {dates(run)}", FACTS, tuple(rows), tuple(notes))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from cli.figures.evaluation import FOLDS, MIN_RETURNS, CurveFigures, Evaluation, evaluate
+from cli.figures.performance import Performance
 from cli.report_trades import dates
 from cli.sections import FACTS, Section
 from cli.words import count, interval, share, signed_money, signed_share
-from core.reporting.evaluation import FOLDS, MIN_RETURNS, CurveFigures, Evaluation, evaluate
-from core.reporting.performance import Performance
 from core.units import decimal_from_float
 
 SWINGS = (

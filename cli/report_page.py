@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from cli.figures.performance import Performance
 from cli.open_trades import open_trades_section
 from cli.reconcile import Proof, cells
 from cli.report_costs import AdviceCost, costs_section
@@ -24,7 +25,6 @@ from cli.sections import FACTS, WORDS, Section, plain_words
 from cli.words import count, interval, mode_words, money, share, signed_money, signed_share
 from core.model.judgement import Mode, ModeState
 from core.model.trades import ZERO
-from core.reporting.performance import Performance
 from core.reporting.statistics import Drawdown
 
 PAST_ONLY = (
@@ -65,7 +65,8 @@ class Surroundings:
     """What is known about a run besides its figures: where prices came from, what it asked of the broker, the proof,
     the mode in force when the report is made, which account it is where there are several, what a market kept
     out, what watching by quotes brought, who judged stops between the cycles, if anyone, the documents behind the best
-    and the worst trade, what advice cost, and what the broker holds now."""
+    and the worst trade, what advice cost, what the owner says the
+    cloud costs, and what the broker holds now."""
 
     source: str
     limits: tuple[str, ...] = ()
@@ -79,6 +80,7 @@ class Surroundings:
     watched: str = ""
     receipts: Documents = field(default_factory=dict)
     advice: AdviceCost | None = None
+    cloud_usd_per_month: Decimal | None = None
     broker: Section | None = None
 
 
@@ -102,7 +104,7 @@ def report_page(run: Performance, around: Surroundings) -> Page:
         _refusals(run),
         *([] if around.market is None else [around.market]),
         _breakers(run),
-        costs_section(run, around.advice),
+        costs_section(run, around.advice, around.cloud_usd_per_month),
         _latency(run, around),
         _requests(run, around.requests or {}),
         *([] if around.broker is None else [around.broker]),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from cli.figures.performance import Performance
 from cli.open_trades import price
 from cli.report_trades import DELIVERED
 from cli.sections import FACTS, Section, plain_words
@@ -12,7 +13,6 @@ from cli.words import lasting, moment, money, period, signed_money
 from core.model.orders import Side
 from core.model.trades import BookedFill, Trade
 from core.ports import JsonMap, Store
-from core.reporting.performance import Performance
 from core.reporting.round_trips import RoundTrip
 from core.units import text
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from cli.figures.performance import Performance
+from cli.figures.stops import Stops
 from cli.sections import FACTS, Section, plain_words
 from cli.words import count, lasting, moment, money, period, share, signed_money, signed_share
-from core.reporting.performance import Performance
 from core.reporting.round_trips import RoundTrip
-from core.reporting.stops import Stops
 from core.risk.coverage import PATIENCE
 
 RESTING = "Whole shares have their stop at the broker, which sells when the price reaches it or opens beyond it."

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from cli.figures.idle import IdleStrategy
+from cli.figures.performance import Performance
 from cli.sections import FACTS, WORDS, Section, plain_words
 from cli.words import count, interval, lasting, money, period, share, signed_money
 from core.model.trades import ZERO
-from core.reporting.performance import Performance
-from core.reporting.refusals import IdleStrategy
 from core.reporting.round_trips import TradeFigures
 
 WON = ("win rate", "95 % interval")

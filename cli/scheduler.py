@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import cycle
 from threading import Thread
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -39,16 +40,18 @@ class Delivery:
 
 
 class Scheduler:
-    """Calls functions over one kept-alive connection. `wait` pauses for that many seconds between attempts."""
+    """Calls functions over kept-alive connections, of several processes of them each in turn.
+
+    `wait` pauses for that many seconds between attempts.
+    """
 
     def __init__(
         self,
-        functions_url: str,
-        *,
+        *functions_urls: str,
         wait: Callable[[float], None] = time.sleep,
         retry_waits_s: tuple[float, ...] = RETRY_WAITS_S,
     ) -> None:
-        self._functions_url = functions_url
+        self._urls = cycle(functions_urls)
         self._wait = wait
         self._retry_waits_s = retry_waits_s
         self._session = local_session()
@@ -64,7 +67,7 @@ class Scheduler:
             started_s = time.perf_counter()
             try:
                 response = self._session.post(
-                    f"{self._functions_url}/{job.function}",
+                    f"{next(self._urls)}/{job.function}",
                     headers={SCHEDULE_TIME_HEADER: stamp},
                     timeout=job.attempt_deadline.total_seconds(),
                 )

@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from cli.open_trades import most_to_lose, price, trade_words
+from cli.standing import Standing, read_standing
 from cli.state import existing_store, state_option
 from cli.tables import PlainTable
 from cli.words import count, mode_words, moment, money, wide_console
@@ -17,7 +18,6 @@ from core.cycle.records import filled_units
 from core.errors import CronfolioError
 from core.model.trades import OrderRecord
 from core.reporting.round_trips import RoundTrip, round_trips
-from core.reporting.standing import Standing, read_standing
 from core.units import text
 
 

@@ -15,6 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from cli.decided_again import VENUE, changed_limits, parameter, reaches
 from cli.options import Moment, Spacing, cash_option
 from cli.recordings.playable import recorded_data
 from cli.state import run_folder, writable_folder
@@ -35,7 +36,6 @@ from cli.sweep_runs import (
 )
 from cli.tables import PlainTable
 from cli.words import count, wide_console
-from core.backtest.replay import VENUE, changed_limits, parameter, reaches
 from core.errors import BadRequest, CronfolioError
 from core.modules import CLASSES
 from core.settings import load

@@ -16,11 +16,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from cli.figures.performance import performance
 from core.errors import FAULTS, BadRequest
 from core.model.bars import FloatArray
 from core.model.limits import Costs
 from core.reporting.history import History
-from core.reporting.performance import performance
 
 SEPARATOR = ", "
 DAYS_A_YEAR = 365.25

@@ -8,14 +8,14 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from cli.figures.performance import Performance
+from cli.figures.stops import STOP
 from cli.reconcile import Proof
 from cli.scheduler import Delivery
 from cli.sections import WORDS, Section, plain_words
 from cli.watch_act import HOUR
 from cli.words import count, money, period, share, signed_money, signed_share
 from core.model.trades import Trade
-from core.reporting.performance import Performance
-from core.reporting.stops import STOP
 
 WATCHED = (
     "Stops of coins, options and fractions of shares are judged by the position monitor at each quote that it hears, "

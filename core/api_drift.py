@@ -74,9 +74,8 @@ def probes(settings: Settings, today: date) -> tuple[Probe, ...]:
 
 def api_drift(settings: Settings, today: date) -> tuple[Found, ...]:
     """Ask each of the probes and compare; every path that drifted or was not read is logged."""
-    key, secret = settings.alpaca_paper_api_key.get_secret_value(), settings.alpaca_paper_secret_key.get_secret_value()
     urls = {TRADING: settings.alpaca_base_url, DATA: settings.alpaca_data_url}
-    connections = {host: AlpacaConnection(url, key=key, secret=secret) for host, url in urls.items()}
+    connections = {host: AlpacaConnection(url, **settings.alpaca_keys) for host, url in urls.items()}
     found = tuple(_probed(connections[probe.host], probe) for probe in probes(settings, today))
     for one in found:
         if one.unread:

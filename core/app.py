@@ -32,22 +32,15 @@ class Instance:
     """The adapters of one warm instance."""
 
     def __init__(self, settings: Settings) -> None:
-        key, secret = (
-            settings.alpaca_paper_api_key.get_secret_value(),
-            settings.alpaca_paper_secret_key.get_secret_value(),
-        )
+        keys = settings.alpaca_keys
         self.settings = settings
         self.store = open_store(settings.cronfolio_state, project=settings.google_cloud_project)
         self.blobs = open_blobs(settings.cronfolio_blobs, beside=settings.cronfolio_state)
-        self.broker = AlpacaBroker(settings.alpaca_base_url, key=key, secret=secret)
-        self.alpaca_data = AlpacaData(settings.alpaca_data_url, key=key, secret=secret, feed=settings.alpaca_data_feed)
+        self.broker = AlpacaBroker(settings.alpaca_base_url, **keys)
+        self.alpaca_data = AlpacaData(settings.alpaca_data_url, **keys, feed=settings.alpaca_data_feed)
         self.data = WarmMarket(self.alpaca_data)
         self.options = AlpacaOptions(
-            settings.alpaca_data_url,
-            settings.alpaca_base_url,
-            key=key,
-            secret=secret,
-            feed=settings.alpaca_options_feed,
+            settings.alpaca_data_url, settings.alpaca_base_url, **keys, feed=settings.alpaca_options_feed
         )
 
     def world(self) -> World:
@@ -79,29 +72,26 @@ class Instance:
 
         Each source needs its library, and a key or a switch; one that is absent says why in the run's report.
         """
-        from core.data.news import ALPACA, AlpacaNews, JoinedNews, Limited, LimitedBars, LimitedNews
+        from core.data.news import ALPACA, AlpacaNews, JoinedNews, Limited
         from core.ports import Outside
 
-        settings, finnhub, alpha_vantage, yahoo = self.settings, "Finnhub", "Alpha Vantage", "Yahoo"
-        key, secret = settings.alpaca_paper_api_key, settings.alpaca_paper_secret_key
-        alpaca = AlpacaNews(settings.alpaca_data_url, key=key.get_secret_value(), secret=secret.get_secret_value())
-        found: dict[str, Any] = {
-            finnhub: _optional(_finnhub, settings.finnhub_api_key, "FINNHUB_API_KEY"),
-            alpha_vantage: _optional(_alpha_vantage, settings.alpha_vantage_api_key, "ALPHA_VANTAGE_API_KEY"),
-            yahoo: _optional(_yahoo, settings.yahoo_data or None, "YAHOO_DATA"),
-        }
+        settings = self.settings
         lexicon = _optional(_lexicon, settings, "")
-        limits = {
-            finnhub: Limited(most_calls=4),
-            alpha_vantage: Limited(most_calls=4, within=timedelta(days=1)),
-            yahoo: Limited(most_calls=8),
+        finnhub = _optional(_finnhub, settings.finnhub_api_key, "FINNHUB_API_KEY")
+        alpha_vantage = _optional(_alpha_vantage, settings.alpha_vantage_api_key, "ALPHA_VANTAGE_API_KEY")
+        yahoo = _optional(_yahoo, settings.yahoo_data or None, "YAHOO_DATA")
+        limited = {
+            ALPACA: Limited(AlpacaNews(settings.alpaca_data_url, **settings.alpaca_keys)),
+            "Finnhub": Limited(finnhub, most_calls=4),
+            "Alpha Vantage": Limited(alpha_vantage, most_calls=4, within=timedelta(days=1)),
+            "Yahoo": Limited(yahoo, most_calls=8),
         }
-        absent = {name: each for name, each in {**found, "lexicon": lexicon}.items() if isinstance(each, str)}
-        there = {name: each for name, each in found.items() if name not in absent}
-        news = {ALPACA: LimitedNews(alpaca)} | {name: LimitedNews(each, limits[name]) for name, each in there.items()}
+        found = {"Finnhub": finnhub, "Alpha Vantage": alpha_vantage, "Yahoo": yahoo, "lexicon": lexicon}
+        absent = {name: each for name, each in found.items() if isinstance(each, str)}
+        news = {name: each for name, each in limited.items() if name not in absent}
         return Outside(
             news=JoinedNews(news, absent),
-            spare_bars=LimitedBars(there[yahoo], limits[yahoo]) if yahoo in there else None,
+            spare_bars=news.get("Yahoo"),
             lexicon=None if isinstance(lexicon, str) else lexicon,
         )
 
@@ -112,8 +102,7 @@ class Instance:
         settings = self.settings
         return AlpacaQuotes(
             settings.alpaca_stream_url,
-            key=settings.alpaca_paper_api_key.get_secret_value(),
-            secret=settings.alpaca_paper_secret_key.get_secret_value(),
+            **settings.alpaca_keys,
             feed=settings.alpaca_data_feed,
             options_feed=settings.alpaca_options_feed,
             symbols=symbols,
@@ -134,9 +123,7 @@ def open_store(state: str, *, project: str) -> Store:
         return FirestoreStore(project)
     from core.state.sqlite import SqliteStore
 
-    file = _sqlite_file(state)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    return SqliteStore(file)
+    return SqliteStore(_sqlite_file(state))
 
 
 def open_blobs(target: str, *, beside: str) -> Blobs:

@@ -92,21 +92,24 @@ class _Line:
         self.webhook = webhook
 
     def __call__(self, logger: Any, method: str, event: structlog.typing.EventDict) -> str:
-        line = BEARER.sub(rf"\1 {REDACTED}", json.dumps(_without_secret_fields(event)))
-        for secret in self._secrets:
-            line = line.replace(secret, REDACTED)
+        line = json.dumps(self._told(event))
         if self.webhook is not None and event["severity"] in ALARMS:
             self.webhook.post(line)
         return line
 
+    def _told(self, value: Any) -> Any:
+        """`value` in JSON's terms; what JSON does not know is told as its text, as is a number with a secret in it."""
+        if isinstance(value, Mapping):
+            return {
+                self._redacted(str(name)): REDACTED if SECRET_NAME.search(str(name)) else self._told(one)
+                for name, one in value.items()
+            }
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self._told(one) for one in value]
+        text = self._redacted(str(value))
+        return value if isinstance(value, int | None) and text == str(value) else text
 
-def _without_secret_fields(value: Any) -> Any:
-    """`value` in JSON's terms; what JSON does not know is told as its text."""
-    if isinstance(value, Mapping):
-        return {
-            str(name): REDACTED if SECRET_NAME.search(str(name)) else _without_secret_fields(one)
-            for name, one in value.items()
-        }
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_without_secret_fields(one) for one in value]
-    return value if value is None or isinstance(value, str | bool | int) else str(value)
+    def _redacted(self, text: str) -> str:
+        for secret in self._secrets:
+            text = text.replace(secret, REDACTED)
+        return BEARER.sub(rf"\1 {REDACTED}", text)

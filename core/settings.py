@@ -10,7 +10,7 @@ from dataclasses import replace
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -50,9 +50,10 @@ LOCAL_STATE = "sqlite:///var/state.db"
 LOCAL_HOSTS = ("127.0.0.1", "localhost")
 PAPER_HOST = "paper-api.alpaca.markets"
 LIVE_HOST = "api.alpaca.markets"
-DOLLAR_PAIR = re.compile(r"[A-Z0-9]{1,15}/USD")
-TICKER = re.compile(r"[A-Z]{1,5}(\.[A-Z])?")
 KNOWN_STRATEGIES = ("momentum", "breakout", "mean_reversion")
+
+
+Kind = TypeVar("Kind")
 
 
 class InvalidSettings(CronfolioError):
@@ -61,6 +62,16 @@ class InvalidSettings(CronfolioError):
 
 def _host(url: str) -> str:
     return (urlsplit(url).hostname or "").rstrip(".")
+
+
+def _is_private(url: str) -> bool:
+    parts = urlsplit(url)
+    return (parts.scheme == "https" and bool(parts.hostname)) or (parts.scheme, parts.hostname) == ("http", "127.0.0.1")
+
+
+def _without_version(url: str) -> str:
+    """The host alone: Alpaca's own pages show it with a version, which our paths name themselves."""
+    return url.rstrip("/").removesuffix("/v2")
 
 
 def _listed(value: Any) -> Any:
@@ -85,13 +96,18 @@ def _sessions(value: Any) -> Any:
     return tuple(sessions)
 
 
-def _pairs(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = [symbol for symbol in symbols if not DOLLAR_PAIR.fullmatch(symbol)]
-    if wrong:
-        raise ValueError(f"{', '.join(wrong)} is not of the form BTC/USD; only pairs quoted in dollars can be sized")
-    if len(set(symbols)) != len(symbols):
-        raise ValueError("a pair is named twice")
-    return symbols
+def _symbols(form: str, kind: str, wanted: str) -> AfterValidator:
+    """All of them of this form, none named twice."""
+
+    def checked(symbols: tuple[str, ...]) -> tuple[str, ...]:
+        wrong = [symbol for symbol in symbols if not re.fullmatch(form, symbol)]
+        if wrong:
+            raise ValueError(f"{', '.join(wrong)} is {wanted}")
+        if len(set(symbols)) != len(symbols):
+            raise ValueError(f"a {kind} is named twice")
+        return symbols
+
+    return AfterValidator(checked)
 
 
 def _possible(sessions: tuple[Session, ...]) -> tuple[Session, ...]:
@@ -111,20 +127,9 @@ def _possible(sessions: tuple[Session, ...]) -> tuple[Session, ...]:
     return sessions
 
 
-def _tickers(symbols: tuple[str, ...]) -> tuple[str, ...]:
-    wrong = [symbol for symbol in symbols if not TICKER.fullmatch(symbol)]
-    if wrong:
-        raise ValueError(f"{', '.join(wrong)} is no ticker like AAPL")
-    if len(set(symbols)) != len(symbols):
-        raise ValueError("a ticker is named twice")
-    return symbols
-
-
 def _webhook(url: SecretStr) -> SecretStr:
     """Where alarms go: an address that nobody on the way can read."""
-    parts = urlsplit(url.get_secret_value())
-    is_private = (parts.scheme == "https" and parts.hostname) or (parts.scheme, parts.hostname) == ("http", "127.0.0.1")
-    if url.get_secret_value() and not is_private:
+    if url.get_secret_value() and not _is_private(url.get_secret_value()):
         raise ValueError("it must begin with https://, or with http://127.0.0.1 for a server on this machine")
     return url
 
@@ -137,8 +142,17 @@ def _sendable(key: SecretStr | None) -> SecretStr | None:
     return SecretStr(text) if text else None
 
 
-Tickers = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_tickers)]
-Pairs = Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_pairs)]
+Address = Annotated[str, AfterValidator(_without_version)]
+Tickers = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_listed),
+    _symbols(r"[A-Z]{1,5}(\.[A-Z])?", "ticker", "no ticker like AAPL"),
+]
+Pairs = Annotated[
+    tuple[str, ...],
+    BeforeValidator(_listed),
+    _symbols(r"[A-Z0-9]{1,15}/USD", "pair", "not of the form BTC/USD; only pairs quoted in dollars can be sized"),
+]
 Sessions = Annotated[tuple[Session, ...], BeforeValidator(_sessions), AfterValidator(_possible)]
 
 
@@ -149,8 +163,8 @@ class Settings(BaseModel):
 
     alpaca_paper_api_key: SecretStr
     alpaca_paper_secret_key: SecretStr
-    alpaca_base_url: str = "https://paper-api.alpaca.markets"
-    alpaca_data_url: str = "https://data.alpaca.markets"
+    alpaca_base_url: Address = "https://paper-api.alpaca.markets"
+    alpaca_data_url: Address = "https://data.alpaca.markets"
     alpaca_stream_url: str = Field(default="wss://stream.data.alpaca.markets", pattern="^wss?://.+$")
     cronfolio_state: str = Field(default=LOCAL_STATE, pattern=r"^(firestore|sqlite:///.+)$")
     cronfolio_blobs: str = Field(default="", pattern=r"^$|^(gs://.+|file:///.+)$")
@@ -170,6 +184,7 @@ class Settings(BaseModel):
     llm_usd_per_search: Decimal = Field(default=Decimal("0.01"), ge=0, le=1)
     llm_monthly_budget_usd: Decimal = Field(default=Decimal("10"), ge=0, le=200)
     llm_run_budget_usd: Decimal = Field(default=Decimal("1"), ge=0, le=5)
+    infrastructure_usd_per_month: Decimal | None = Field(default=None, ge=0, le=10_000)
 
     finnhub_api_key: Annotated[SecretStr | None, AfterValidator(_sendable)] = None
     alpha_vantage_api_key: Annotated[SecretStr | None, AfterValidator(_sendable)] = None
@@ -237,12 +252,17 @@ class Settings(BaseModel):
             problems.append(
                 "CRONFOLIO_BLOBS is not set, and CRONFOLIO_STATE=firestore needs a gs:// bucket or a folder"
             )
-        llm = urlsplit(self.openai_base_url)
-        if llm.scheme != "https" and (llm.scheme, llm.hostname) != ("http", "127.0.0.1"):
+        if not _is_private(self.openai_base_url):
             problems.append("OPENAI_BASE_URL must begin with https://, or with http://127.0.0.1 on this machine")
         if problems:
             raise ValueError("\n".join(problems))
         return self
+
+    @property
+    def alpaca_keys(self) -> dict[str, str]:
+        """`key` and `secret` as the adapters take them."""
+        keys = {"key": self.alpaca_paper_api_key, "secret": self.alpaca_paper_secret_key}
+        return {name: value.get_secret_value() for name, value in keys.items()}
 
     @property
     def origin(self) -> str:
@@ -259,47 +279,24 @@ class Settings(BaseModel):
     def limits(self) -> Limits:
         """The limits in the judgement's own terms."""
         return Limits(
-            risk=RiskLimits(
-                risk_per_trade_frac=self.risk_per_trade_frac,
-                max_entry_frac=self.max_entry_frac,
-                max_symbol_frac=self.max_symbol_frac,
-                cash_floor_frac=self.cash_floor_frac,
-                max_positions=self.max_positions,
-                max_gross_frac=self.max_gross_frac,
-                max_stock_frac=self.max_stock_frac,
-                max_option_frac=self.max_option_frac,
-                max_option_risk_frac=self.max_option_risk_frac,
-                max_sector_frac=self.max_sector_frac,
-                max_correlated_frac=self.max_correlated_frac,
-            ),
-            safety=SafetyLimits(
-                symbol_cooldown_minutes=self.symbol_cooldown_minutes,
-                max_symbol_trades_per_hour=self.max_symbol_trades_per_hour,
-                max_entries_per_5_minutes=self.max_entries_per_5_minutes,
-                max_entries_per_day=self.max_entries_per_day,
-                daily_loss_reducing_frac=self.daily_loss_reducing_frac,
-                daily_loss_halt_frac=self.daily_loss_halt_frac,
-                ignore_daily_loss=self.ignore_daily_loss,
-            ),
-            exits=ExitRules(
-                stop_floor_frac=self.stop_floor_frac,
-                target_frac=self.target_frac,
-                max_hold_days=self.max_hold_days,
-            ),
+            risk=self._named_alike(RiskLimits),
+            safety=self._named_alike(SafetyLimits),
+            exits=self._named_alike(ExitRules),
             costs=Costs(taker_fee_frac=self.crypto_taker_fee_frac, skill=self.assumed_skill),
-            signals=SignalRules(
-                enter_confidence=self.min_confidence,
-                leave_confidence=self.exit_confidence,
-                max_quote_age_s=self.max_quote_age_s,
-                max_spread_frac=self.max_spread_frac,
+            signals=self._named_alike(
+                SignalRules, enter_confidence=self.min_confidence, leave_confidence=self.exit_confidence
             ),
             sessions=self.crypto_sessions,
-            stocks=replace(StockRules(), max_market_tier=self.market_tier),
-            options=replace(
-                OptionRules(),
-                underlyings_per_cycle=self.option_underlyings_per_cycle,
-                max_quote_age_s=self.max_delayed_quote_age_s,
+            stocks=StockRules(max_market_tier=self.market_tier),
+            options=OptionRules(
+                underlyings_per_cycle=self.option_underlyings_per_cycle, max_quote_age_s=self.max_delayed_quote_age_s
             ),
+        )
+
+    def _named_alike(self, kind: type[Kind], **others: Any) -> Kind:
+        """Limits of a kind: what has a variable of its name as that says, anything else as the kind itself does."""
+        return kind(
+            **{name: getattr(self, name) for name in kind.__annotations__ if name in Settings.model_fields}, **others
         )
 
     def limits_of(self, module: str) -> Limits:
@@ -347,7 +344,7 @@ def load(environ: Mapping[str, str]) -> Settings:
         for key in ("alpaca_paper_api_key", "alpaca_paper_secret_key"):
             given.setdefault(key, "local-venue")
     if _host(given.get("alpaca_data_url", "")) in LOCAL_HOSTS:
-        given.setdefault("alpaca_stream_url", f"ws{given['alpaca_data_url'].removeprefix('http')}")
+        given.setdefault("alpaca_stream_url", f"ws{_without_version(given['alpaca_data_url']).removeprefix('http')}")
     try:
         return Settings.model_validate({name: given[name] for name in Settings.model_fields if name in given})
     except ValidationError as error:

@@ -15,15 +15,14 @@ from flask import Flask, Response
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import WSGIRequestHandler, make_server
 
+from core.schedules import JOBS
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 HOSTS = ("127.0.0.1", "localhost")
 HERE = Path(__file__).parent
-NAMES = (
-    *("crypto_cycle", "stocks_cycle", "options_cycle", "position_monitor"),
-    *("intelligence", "learn", "weekly_report", "ops", "api_canary"),
-)
+NAMES = (*(job.function for job in JOBS), "ops")
 
 
 class QuietHandler(WSGIRequestHandler):

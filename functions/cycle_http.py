@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,11 +17,9 @@ from core.app import instance
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest, World
 from core.errors import BadRequest, CronfolioError, Unsure
-from core.settings import InvalidSettings
-from edge import json_body, json_response, token_refusal
+from edge import json_body, json_response, logged, token_refusal
 
 SCHEDULE_TIME_HEADER = "X-CloudScheduler-ScheduleTime"
-TRACE_HEADER = "X-Cloud-Trace-Context"
 RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,63}")
 TIME = re.compile(r"[0-9TZ:.+-]{10,40}")
 KNOWN_FIELDS = {"dry_run", "run_id"}
@@ -42,42 +39,84 @@ class Delivery:
 Run = Callable[[World, Delivery], Mapping[str, Any]]
 
 
-def cycle_response(request: Request, *, job: str, module: str) -> Response:
-    """Run one cycle of `module` for a POST to the function's root, and answer its receipt.
+def response(request: Request, job: str) -> Response:
+    """Do one run of `job` for a POST to the function's root, and answer what it came to.
 
     200: done, replayed, superseded, busy or a dry run. 400, 401, 403, 404, 405: nothing was done. 503: unsure, deliver
     again. 500: a fault that a person must look at; the scheduler comes back anyway.
     """
+    refusal = _refused(request)
+    if refusal is not None:
+        return refusal
+    try:
+        asked = _delivery(request, job)
+    except BadRequest as error:
+        return json_response(400, {"error": str(error)})
+    with logged(request, job=job, cycle_id=asked.cycle_id):
+        return _answer(asked, RUNS[job])
 
+
+def _answer(asked: Delivery, run: Run) -> Response:
+    try:
+        world = instance().world()
+        logs.configure_for(world.settings)
+        with structlog.contextvars.bound_contextvars(owner=world.owner):
+            return json_response(200, run(world, asked))
+    except BadRequest as error:
+        return json_response(400, {"error": str(error)})
+    except Unsure as error:
+        log.warning("cycle_unsure", error=str(error))
+        return json_response(503, {"error": str(error), "next_step": "deliver the same request again; it resumes"})
+    except CronfolioError as error:
+        log.error("cycle_failed", error=str(error))
+        return json_response(500, {"error": str(error)})
+    except Exception:
+        log.exception("cycle_crashed")
+        return json_response(500, {"error": "the cycle ended unexpectedly; its log entry has the details"})
+
+
+def _refused(request: Request) -> Response | None:
+    """Whether the path, the method or the local token is wrong; the platform's own IAM check came before."""
+    if request.path not in ("", "/"):
+        return json_response(404, {"error": f"nothing is served at {request.path}; POST to the function's root"})
+    if request.method != "POST":
+        return json_response(405, {"error": f"{request.method} is not served; use POST"}, {"Allow": "POST"})
+    return token_refusal(request)
+
+
+def _delivery(request: Request, job: str) -> Delivery:
+    body = json_body(request)
+    unknown = sorted(set(body) - KNOWN_FIELDS)
+    if unknown:
+        raise BadRequest(f"unknown field {unknown[0]}; known are {', '.join(sorted(KNOWN_FIELDS))}")
+    dry_run, run_id = body.get("dry_run", False), body.get("run_id")
+    if not isinstance(dry_run, bool):
+        raise BadRequest(f"dry_run must be true or false, not {dry_run!r}")
+    if run_id is not None and not (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)):
+        raise BadRequest("run_id must be 1 to 64 letters, digits or _ . : - and begin with a letter or digit")
+    scheduled = request.headers.get(SCHEDULE_TIME_HEADER)
+    if scheduled is not None:
+        at = _schedule_time(scheduled)
+        return Delivery(f"{job}-{at:%Y-%m-%dT%H:%M:%SZ}", at, dry_run)
+    return Delivery(f"{job}-manual-{run_id or uuid4().hex}", None, dry_run)
+
+
+def _schedule_time(value: str) -> datetime:
+    try:
+        # Python alone would take more than a time, such as a NUL behind it.
+        at = datetime.fromisoformat(value if TIME.fullmatch(value) else "")
+        if at.tzinfo is None:
+            raise BadRequest(f"{SCHEDULE_TIME_HEADER} {value!r} has no time zone")
+        return at.astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise BadRequest(f"{SCHEDULE_TIME_HEADER} {value!r} is no RFC 3339 time") from error
+
+
+def _cycle(module: str) -> Run:
     def run(world: World, asked: Delivery) -> Mapping[str, Any]:
         return run_cycle(world, CycleRequest(asked.cycle_id, module, asked.dry_run))
 
-    return _response(request, job, run)
-
-
-def monitor_response(request: Request, *, job: str) -> Response:
-    """Watch what is held for a POST to the function's root, and answer what was seen and done; statuses as above."""
-    return _response(request, job, _watch)
-
-
-def intelligence_response(request: Request, *, job: str) -> Response:
-    """Read the market for a POST to the function's root, and answer facts, signals and costs; statuses as above."""
-    return _response(request, job, _read_market)
-
-
-def learn_response(request: Request, *, job: str) -> Response:
-    """Train, promote and demote for a POST to the function's root, and answer what was learned; statuses as above."""
-    return _response(request, job, _learn)
-
-
-def weekly_response(request: Request, *, job: str) -> Response:
-    """Report the week that was due last for a POST to the function's root, and answer the report; statuses as above."""
-    return _response(request, job, _report)
-
-
-def api_canary_response(request: Request, *, job: str) -> Response:
-    """Compare the broker's answers with what it has published, for a POST to the root; statuses as above."""
-    return _response(request, job, _compare)
+    return run
 
 
 def _compare(world: World, asked: Delivery) -> Mapping[str, Any]:
@@ -125,74 +164,13 @@ def _watch(world: World, asked: Delivery) -> Mapping[str, Any]:
     return watch(world, WatchRequest(asked.cycle_id, asked.scheduled_at, asked.dry_run))
 
 
-def _response(request: Request, job: str, run: Run) -> Response:
-    refusal = _refused(request)
-    if refusal is not None:
-        return refusal
-    try:
-        asked = _delivery(request, job)
-    except BadRequest as error:
-        return json_response(400, {"error": str(error)})
-    trace = logs.trace_fields(request.headers.get(TRACE_HEADER), os.environ.get("GCLOUD_PROJECT", ""))
-    with structlog.contextvars.bound_contextvars(job=job, cycle_id=asked.cycle_id, **trace):
-        answer = _answer(asked, run)
-        logs.finish()
-        return answer
-
-
-def _answer(asked: Delivery, run: Run) -> Response:
-    if not structlog.is_configured():
-        logs.configure("INFO")
-    try:
-        world = instance().world()
-        logs.configure_for(world.settings)
-        with structlog.contextvars.bound_contextvars(owner=world.owner):
-            return json_response(200, run(world, asked))
-    except BadRequest as error:
-        return json_response(400, {"error": str(error)})
-    except Unsure as error:
-        log.warning("cycle_unsure", error=str(error))
-        return json_response(503, {"error": str(error), "next_step": "deliver the same request again; it resumes"})
-    except (CronfolioError, InvalidSettings) as error:
-        log.error("cycle_failed", error=str(error))
-        return json_response(500, {"error": str(error)})
-    except Exception:
-        log.exception("cycle_crashed")
-        return json_response(500, {"error": "the cycle ended unexpectedly; its log entry has the details"})
-
-
-def _refused(request: Request) -> Response | None:
-    """Whether the path, the method or the local token is wrong; the platform's own IAM check came before."""
-    if request.path not in ("", "/"):
-        return json_response(404, {"error": f"nothing is served at {request.path}; POST to the function's root"})
-    if request.method != "POST":
-        return json_response(405, {"error": f"{request.method} is not served; use POST"}, {"Allow": "POST"})
-    return token_refusal(request)
-
-
-def _delivery(request: Request, job: str) -> Delivery:
-    body = json_body(request)
-    unknown = sorted(set(body) - KNOWN_FIELDS)
-    if unknown:
-        raise BadRequest(f"unknown field {unknown[0]}; known are {', '.join(sorted(KNOWN_FIELDS))}")
-    dry_run, run_id = body.get("dry_run", False), body.get("run_id")
-    if not isinstance(dry_run, bool):
-        raise BadRequest(f"dry_run must be true or false, not {dry_run!r}")
-    if run_id is not None and not (isinstance(run_id, str) and RUN_ID.fullmatch(run_id)):
-        raise BadRequest("run_id must be 1 to 64 letters, digits or _ . : - and begin with a letter or digit")
-    scheduled = request.headers.get(SCHEDULE_TIME_HEADER)
-    if scheduled is not None:
-        at = _schedule_time(scheduled)
-        return Delivery(f"{job}-{at:%Y-%m-%dT%H:%M:%SZ}", at, dry_run)
-    return Delivery(f"{job}-manual-{run_id or uuid4().hex}", None, dry_run)
-
-
-def _schedule_time(value: str) -> datetime:
-    try:
-        # Python alone would take more than a time, such as a NUL behind it.
-        at = datetime.fromisoformat(value if TIME.fullmatch(value) else "")
-        if at.tzinfo is None:
-            raise BadRequest(f"{SCHEDULE_TIME_HEADER} {value!r} has no time zone")
-        return at.astimezone(UTC)
-    except (ValueError, OverflowError) as error:
-        raise BadRequest(f"{SCHEDULE_TIME_HEADER} {value!r} is no RFC 3339 time") from error
+RUNS: Mapping[str, Run] = {
+    "crypto_cycle": _cycle("crypto"),
+    "stocks_cycle": _cycle("stocks"),
+    "options_cycle": _cycle("options"),
+    "position_monitor": _watch,
+    "intelligence": _read_market,
+    "learn": _learn,
+    "weekly_report": _report,
+    "api_canary": _compare,
+}

@@ -4,18 +4,33 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import date
 from hmac import compare_digest
 from io import BytesIO
 from typing import Any
 
+import structlog
 from flask import Request, Response
 from werkzeug.exceptions import HTTPException
 
+from core import logs
 from core.errors import BadRequest
 
 MAX_BODY_BYTES = 10_000
+TRACE_HEADER = "X-Cloud-Trace-Context"
+
+
+@contextmanager
+def logged(request: Request, **fields: str) -> Iterator[None]:
+    """What is logged within carries these fields and the request's trace; alarms under way are waited for."""
+    if not structlog.is_configured():
+        logs.configure("INFO")
+    trace = logs.trace_fields(request.headers.get(TRACE_HEADER), os.environ.get("GCLOUD_PROJECT", ""))
+    with structlog.contextvars.bound_contextvars(**fields, **trace):
+        yield
+        logs.finish()
 
 
 def token_refusal(request: Request) -> Response | None:

@@ -31,43 +31,43 @@ AS_A_CYCLE: dict[str, Any] = {
 @https_fn.on_request(**AS_A_CYCLE)
 def crypto_cycle(request: Request) -> Response:
     """One cycle of the crypto module, every five minutes."""
-    return cycle_http.cycle_response(request, job="crypto_cycle", module="crypto")
+    return cycle_http.response(request, "crypto_cycle")
 
 
 @https_fn.on_request(**AS_A_CYCLE)
 def stocks_cycle(request: Request) -> Response:
     """One cycle of the stocks module, every five minutes of the New York session."""
-    return cycle_http.cycle_response(request, job="stocks_cycle", module="stocks")
+    return cycle_http.response(request, "stocks_cycle")
 
 
 @https_fn.on_request(**AS_A_CYCLE)
 def options_cycle(request: Request) -> Response:
     """One cycle of the options module, every fifteen minutes of the New York session."""
-    return cycle_http.cycle_response(request, job="options_cycle", module="options")
+    return cycle_http.response(request, "options_cycle")
 
 
 @https_fn.on_request(**AS_A_CYCLE)
 def position_monitor(request: Request) -> Response:
     """Every minute: exits of what is held, and nothing else."""
-    return cycle_http.monitor_response(request, job="position_monitor")
+    return cycle_http.response(request, "position_monitor")
 
 
 @https_fn.on_request(**{**AS_A_CYCLE, "timeout_sec": 300, "secrets": [*ALPACA_KEYS, OPENAI_KEY]})
 def intelligence(request: Request) -> Response:
     """Every six hours: the market's facts, and an adviser's opinions on them where there is one."""
-    return cycle_http.intelligence_response(request, job="intelligence")
+    return cycle_http.response(request, "intelligence")
 
 
 @https_fn.on_request(**{**AS_A_CYCLE, "memory": options.MemoryOption.GB_2, "timeout_sec": 540})
 def learn(request: Request) -> Response:
     """Once a night: train on history and own trades, promote what earns it, demote what drifts."""
-    return cycle_http.learn_response(request, job="learn")
+    return cycle_http.response(request, "learn")
 
 
 @https_fn.on_request(**AS_A_CYCLE)
 def weekly_report(request: Request) -> Response:
     """Once a week: what the week came to, stored for a person to read."""
-    return cycle_http.weekly_response(request, job="weekly_report")
+    return cycle_http.response(request, "weekly_report")
 
 
 @https_fn.on_request(**AS_A_CYCLE)
@@ -82,7 +82,7 @@ def ops(request: Request) -> Response:
 @https_fn.on_request(**AS_A_CYCLE)
 def api_canary(request: Request) -> Response:
     """Once a weekday: what the broker answers beyond what it has published."""
-    return cycle_http.api_canary_response(request, job="api_canary")
+    return cycle_http.response(request, "api_canary")
 
 
 gc.freeze()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ import structlog
 from flask import Request, Response
 from pydantic import BaseModel, ValidationError
 
-from core import logs
 from core.documents import plain
 from core.errors import BadRequest, Conflict, CronfolioError, Unsure
 from core.model.judgement import ModeState
-from cycle_http import TRACE_HEADER
-from edge import json_body, json_response, token_refusal
+from edge import json_body, json_response, logged, token_refusal
 from ops_routes import acts, health, intelligence, records, safety, status
 from ops_routes.asked import Asked, Nothing, NotThere
 from ops_routes.openapi import described
@@ -95,16 +92,11 @@ def ops_response(request: Request) -> Response:
     refusal = None if route.is_open else token_refusal(request)
     if refusal is not None:
         return refusal
-    trace = logs.trace_fields(request.headers.get(TRACE_HEADER), os.environ.get("GCLOUD_PROJECT", ""))
-    with structlog.contextvars.bound_contextvars(job="ops", **trace):
-        answer = _answered(route, found.groupdict(), request)
-        logs.finish()
-        return answer
+    with logged(request, job="ops"):
+        return _answered(route, found.groupdict(), request)
 
 
 def _answered(route: Route, path: dict[str, str], request: Request) -> Response:
-    if not structlog.is_configured():
-        logs.configure("INFO")
     try:
         if route.body is not None and request.mimetype != MEDIA_TYPE:
             return _problem(415, f"the body must be sent with Content-Type: {MEDIA_TYPE}")

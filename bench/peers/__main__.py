@@ -80,10 +80,7 @@ def _table(console: Console, jobs: dict[str, Path], title: str, work: Sequence[t
     table = Table(*heads, title=title, title_justify="left")
     missed = 0
     for peer, name in work:
-        if name == SERIES and peer.no_series:
-            table.add_row(peer.name, "not run", peer.no_series)
-        else:
-            missed += _row(console, table, peer, jobs, name)
+        missed += _row(console, table, peer, jobs, name)
     console.print(table)
     return missed
 
@@ -129,7 +126,7 @@ def _difference(peer: Peer, ours: Run, theirs: Run, given: job.Job) -> str:
     for (*_, price), (*_, other_price) in zip(expected, found, strict=True):
         if not abs(price - other_price) <= CLOSE_ENOUGH:
             return f"prices of fills differ, such as {price:.6f} and {other_price:.6f}"
-    final = _worth(expected, given) if peer.fills_at_decided_open else ours.final_usd
+    final = _worth(expected, given) if _looks_ahead(peer, given) else ours.final_usd
     off = abs(final - theirs.final_usd)
     # a fee in whole cents is off by half a cent at most
     if not off < max(CENT / 2, peer.n_cents * CENT / 2 * len(expected)):  # no number is no equal
@@ -138,9 +135,13 @@ def _difference(peer: Peer, ours: Run, theirs: Run, given: job.Job) -> str:
 
 
 def _as_filled(peer: Peer, ours: Run, given: job.Job) -> list[tuple[int, int, float, float]]:
-    if not peer.fills_at_decided_open:
+    if not _looks_ahead(peer, given):
         return list(ours.fills)
     return [(row, bar - 1, units, float(given.open[row, bar - 1])) for row, bar, units, _ in ours.fills]
+
+
+def _looks_ahead(peer: Peer, given: job.Job) -> bool:
+    return peer.days_fill_at_decided_open and given.is_daily
 
 
 def _worth(fills: list[tuple[int, int, float, float]], given: job.Job) -> float:

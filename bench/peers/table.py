@@ -10,9 +10,9 @@ PORTFOLIO, SCARCE, SERIES = "portfolio", "scarce", "series"
 @dataclass(frozen=True)
 class Peer:
     """`fill_at`: the fills of ours that it is compared with. `faster`: how many times faster ours is to be on the
-    portfolio. `rule`: what it does in its own way. `no_series`: why the long series is not asked of it. `compiles`: its
-    first run compiles and is left out. `fills_at_decided_open`: at the open before ours. `n_cents`: what a
-    fill's fee is rounded to. `is_exact`: it is compared with scarce cash as well."""
+    portfolio. `rule`: what it does in its own way. `compiles`: its first run compiles and is left out.
+    `days_fill_at_decided_open`: at the open before ours. `n_cents`: what a fill's fee is rounded to. `is_exact`: it is
+    compared with scarce cash as well."""
 
     name: str
     module: str
@@ -21,9 +21,8 @@ class Peer:
     faster: float | None = None
     rule: str = ""
     python: str = "3.11"
-    no_series: str = ""
     compiles: bool = False
-    fills_at_decided_open: bool = False
+    days_fill_at_decided_open: bool = False
     n_cents: int = 0
     is_exact: bool = False
 
@@ -74,14 +73,12 @@ PEERS = (
         ("zipline-reloaded==3.2.1", "numpy==2.4.6", "pandas==2.3.3"),
         fill_at="next_close",
         rule="fills at the next close",
-        no_series="it reads minutes from a store of its own on disk, and 500,000 days end beyond 2262, its last year",
     ),
     Peer(
         "lumibot",
         "with_lumibot",
         ("lumibot==4.6.30", "numpy==2.4.6", "pandas==2.3.3"),
-        rule="fills at the open of the bar decided on, which looks ahead",
-        no_series="a minute takes it 2.4 ms: twenty minutes for these",
-        fills_at_decided_open=True,
+        rule="its days fill at the open of the bar decided on, which looks ahead; its minutes at the next open",
+        days_fill_at_decided_open=True,
     ),
 )

@@ -1,4 +1,5 @@
-"""The job in lumibot: on daily frames a market order fills at the open of the bar whose close was decided on."""
+"""The job in lumibot: a day's market order fills at the open of the bar whose close was decided on, a minute's at the
+next open."""
 
 import os
 from typing import Any
@@ -18,12 +19,12 @@ FILLS: list[Any] = []
 
 class Crossover(Strategy):
     def initialize(self) -> None:
-        self.sleeptime = "1D"
-        self.set_market("NYSE")
+        self.sleeptime = "1D" if self.parameters["step"] == "day" else "1M"
+        self.set_market("NYSE" if self.parameters["step"] == "day" else "24/7")
 
     def on_trading_iteration(self) -> None:
         for asset in self.parameters["assets"]:
-            bars = self.get_historical_prices(asset, SLOW + 1, "day")
+            bars = self.get_historical_prices(asset, SLOW + 1, self.parameters["step"])
             # what the last bar decides has no next bar anywhere else
             if bars is None or len(bars.df) < SLOW + 1 or bars.df.index[-1] >= self.parameters["last"]:
                 continue
@@ -45,18 +46,22 @@ class Crossover(Strategy):
 
 
 def prepared(job: Job) -> Any:
-    sessions = get_calendar("NYSE").schedule("2000-01-01", "2010-01-01").index[: len(job.times)]
-    index = sessions.tz_localize("America/New_York")
+    if job.is_daily:
+        sessions = get_calendar("NYSE").schedule("2000-01-01", "2010-01-01").index[: len(job.times)]
+        index = sessions.tz_localize("America/New_York")
+    else:
+        index = pd.DatetimeIndex(job.times, tz="UTC").tz_convert("America/New_York")
+    step = "day" if job.is_daily else "minute"
     assets = [Asset(name, Asset.AssetType.STOCK) for name in job.names]
     data = {}
     for row, asset in enumerate(assets):
         columns = {each: getattr(job, each)[row] for each in ("open", "high", "low", "close", "volume")}
-        data[asset] = Data(asset, pd.DataFrame(columns, index), timestep="day")
-    return assets, data, index
+        data[asset] = Data(asset, pd.DataFrame(columns, index), timestep=step)
+    return assets, data, index, step
 
 
 def trade(job: Job, ready: Any) -> Outcome:
-    assets, data, index = ready
+    assets, data, index, step = ready
     FILLS.clear()
     fee = TradingFee(percent_fee=job.fee_frac)
     _, strategy = Crossover.run_backtest(
@@ -77,11 +82,11 @@ def trade(job: Job, ready: Any) -> Outcome:
         quiet_logs=True,
         buy_trading_fees=[fee],
         sell_trading_fees=[fee],
-        parameters={"assets": assets, "last": index[-1], "entry_usd": job.entry_usd},
+        parameters={"assets": assets, "last": index[-1], "entry_usd": job.entry_usd, "step": step},
     )
-    # told with the bar that was decided on, at whose open lumibot fills
-    bars = {at: bar - 1 for bar, at in enumerate(index)}
-    fills = [(int(name[1:]), bars[at], units, float(price)) for name, at, units, price in FILLS]
+    # a day is told as the bar that was decided on, at whose open lumibot fills; a minute as the one it fills in
+    bars = {at.timestamp(): bar - job.is_daily for bar, at in enumerate(index)}
+    fills = [(int(name[1:]), bars[at.timestamp()], units, float(price)) for name, at, units, price in FILLS]
     return Outcome(fills, float(strategy.portfolio_value))
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from core.backtest.quotes import Calendar, microseconds
 from core.backtest.recording import RecordedChain
-from core.model.options import Chain, Contract, contract
+from core.model.options import Chain, Contract, contract, merged
 from core.ports import ChainWindow
 from core.units import decimal_from_float
 
@@ -107,11 +107,13 @@ class RecordedChains:
 
     def contracts(self, symbols: Sequence[str], at_us: int) -> tuple[Chain, ...]:
         """The named contracts, a chain an underlying, each by the latest recording that holds it."""
-        found = [each[0] for symbol in sorted(set(symbols)) if (each := self.find(symbol, at_us)) is not None]
-        chains: dict[str, list[Chain]] = {}
-        for recorded, row in found:
-            chains.setdefault(recorded.chain.underlying, []).append(_told(recorded, np.array([row])))
-        return tuple(_joined(parts) for parts in chains.values())
+        chains: dict[str, Chain] = {}
+        for symbol in sorted(set(symbols)):
+            if (found := self.find(symbol, at_us)) is not None:
+                recorded, row = found[0]
+                name, told = recorded.chain.underlying, _told(recorded, np.array([row]))
+                chains[name] = merged(chains[name], told) if name in chains else told
+        return tuple(chains.values())
 
     def open_interest(self, underlyings: Sequence[str], first: date, last: date, at_us: int) -> Mapping[str, int]:
         """Open interest of the latest recordings by contract; without what is not known."""
@@ -154,11 +156,6 @@ def _nothing(underlying: str) -> Chain:
         "quoted_at": np.empty(0, dtype="datetime64[us]"),
     }
     return Chain(underlying, (), **columns)
-
-
-def _joined(parts: Sequence[Chain]) -> Chain:
-    columns: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _COLUMNS}
-    return replace(parts[0], symbols=tuple(symbol for part in parts for symbol in part.symbols), **columns)
 
 
 _COLUMNS = tuple(field.name for field in fields(Chain) if field.name not in ("underlying", "symbols"))

@@ -53,9 +53,6 @@ Operator = Callable[[ModeState, datetime], ModeState | None]
 
 Watcher = Callable[[Snapshot, Decision], None]
 
-OBJECTS_BEFORE_A_SEARCH = 50_000
-"""Cycles make thousands of values and no circles of them, so that garbage is rarely worth searching for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Setup:
@@ -96,8 +93,7 @@ def backtest(
     run = _Run(setup, recording, watch)
     ended_early = ""
     due = None
-    thresholds = gc.get_threshold()
-    gc.set_threshold(OBJECTS_BEFORE_A_SEARCH, *thresholds[1:])
+    gc.disable()  # cycles make thousands of values and no circles of them, so that there is no garbage to search for
     try:
         for due in setup.due:
             facts = run.cycle(due)
@@ -109,7 +105,7 @@ def backtest(
         notes = "".join(f" ({note})" for note in getattr(fault, "__notes__", ()))
         ended_early = f"{due.cycle_id if due else 'the first cycle'} failed{notes}: {type(fault).__name__}: {fault}"
     finally:
-        gc.set_threshold(*thresholds)
+        gc.enable()
     ledger = run.exchange.ledger()
     trades = sorted(run.trades.values(), key=lambda trade: (trade.opened_at, trade.trade_id))
     history = History(tuple(run.cycles), tuple(trades))
@@ -250,15 +246,15 @@ def _facts_of(
     """What a receipt would tell of the cycle, but for the time it took."""
     refused = (record for record in sent if record.status is OrderStatus.REJECTED)
     seen = {view.symbol: view.facts for view in decision.views}
+    invested_usd = dict.fromkeys(AssetClass, ZERO)
+    for position in facts.positions:
+        invested_usd[position.asset_class] += position.market_value_usd
     return CycleFacts(
         module=due.module,
         as_of=facts.as_of,
         equity_usd=cents(facts.account.equity_usd),
         cash_usd=cents(facts.account.cash_usd),
-        invested_usd={
-            kind: cents(sum((each.market_value_usd for each in facts.positions if each.asset_class is kind), ZERO))
-            for kind in AssetClass
-        },
+        invested_usd={kind: cents(value) for kind, value in invested_usd.items()},
         mode=mode.mode,
         mode_by=mode.by,
         mode_reason=mode.reason,

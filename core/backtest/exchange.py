@@ -167,8 +167,8 @@ class SimulatedExchange:
 
     def assets(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Asset, ...]:
         """The named assets that have a price by now; crypto's steps move with it and hold for a UTC day."""
-        tapes = (each for each in self._floor.tapes.values() if each.asset_class is asset_class)
-        found = (self._asset(tape) for tape in tapes if tape.symbol in symbols)
+        named = self._recorded(sorted(symbols))
+        found = (self._asset(tape) for tape in named if tape.asset_class is asset_class)
         return tuple(asset for asset in found if asset is not None)
 
     def sessions(self, first: date, last: date) -> tuple[TradingSession, ...]:
@@ -179,12 +179,12 @@ class SimulatedExchange:
 
     def quotes(self, symbols: Sequence[str]) -> tuple[Quote, ...]:
         """The estimated quotes of those symbols that have one."""
-        found = (self._tape(symbol).quote(self._floor.now_us) for symbol in self._recorded(symbols))
+        found = (tape.quote(self._floor.now_us) for tape in self._recorded(symbols))
         return tuple(quote for quote in found if quote is not None)
 
     def last_trades(self, symbols: Sequence[str]) -> tuple[LastTrade, ...]:
         """The last known prices of those symbols that have one."""
-        found = (self._tape(symbol).last_trade(self._floor.now_us) for symbol in self._recorded(symbols))
+        found = (tape.last_trade(self._floor.now_us) for tape in self._recorded(symbols))
         return tuple(trade for trade in found if trade is not None)
 
     def chain(self, window: ChainWindow) -> Chain:
@@ -212,11 +212,9 @@ class SimulatedExchange:
             fees=dict(floor.books.fees),
         )
 
-    def _recorded(self, symbols: Sequence[str]) -> list[str]:
-        return [symbol for symbol in dict.fromkeys(symbols) if symbol in self._floor.tapes]
-
-    def _tape(self, symbol: str) -> Tape:
-        return self._floor.tapes[symbol]
+    def _recorded(self, symbols: Sequence[str]) -> list[Tape]:
+        tapes = self._floor.tapes
+        return [tapes[symbol] for symbol in dict.fromkeys(symbols) if symbol in tapes]
 
     def _once(self, name: str, key: Any, make: Callable[[], Told]) -> Told:
         """What was told under this name for the same key, made anew for another one."""

@@ -46,6 +46,7 @@ class Price:
     value: Decimal
     at_us: int
     recorded: float
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ class Tape:
             return None
         # the close of one bar and the open of the next are of one moment
         is_unchanged = before is not None and before.at_us == price_us and before.recorded == value
-        return before if is_unchanged else Price(decimal_from_float(value), price_us, value)
+        return before if is_unchanged else Price(decimal_from_float(value), price_us, value, from_us(price_us))
 
     def quote(self, at_us: int) -> Quote | None:
         """The estimated quote; None while too few bars have ended to estimate a spread from."""
@@ -116,12 +117,12 @@ class Tape:
         if self._quote_now is None or self._quote_now[0] != done or self._quote_now[1] is not price:
             # a quote goes over the wire as a float
             bid, ask = (decimal_from_float(float(side)) for side in around(price.value, spread, self.asset_class))
-            self._quote_now = (done, price, Quote(self.symbol, bid, ask, from_us(price.at_us)))
+            self._quote_now = (done, price, Quote(self.symbol, bid, ask, price.at))
         return self._quote_now[2]
 
     def last_trade(self, at_us: int) -> LastTrade | None:
         price = self.price(at_us)
-        return None if price is None else LastTrade(self.symbol, price.value, from_us(price.at_us))
+        return None if price is None else LastTrade(self.symbol, price.value, price.at)
 
     def taken_at(self, at_us: int) -> Market | None:
         """What an order sent now may count on: the quote, or the recorded spot to both sides where no bars show one."""
@@ -159,9 +160,8 @@ def around(mid: Decimal, spread_frac: float, asset_class: AssetClass) -> tuple[D
     """Bid and ask half a spread, and at least half an increment, from mid; rounded away from it."""
     increment = price_increment(mid, asset_class)
     half = max(mid * decimal_from_float(spread_frac) / 2, increment / 2)
-    bid = ((mid - half) / increment).to_integral_value(ROUND_FLOOR) * increment
-    ask = ((mid + half) / increment).to_integral_value(ROUND_CEILING) * increment
-    return bid, ask
+    # increments are powers of ten
+    return (mid - half).quantize(increment, ROUND_FLOOR), (mid + half).quantize(increment, ROUND_CEILING)
 
 
 def price_increment(price: Decimal, asset_class: AssetClass) -> Decimal:

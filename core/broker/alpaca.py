@@ -115,9 +115,10 @@ class AlpacaBroker:
                 "activities",
             )
             raws += page
-            if len(page) < ACTIVITIES_PAGE or page[-1].get("id") == token:
+            newest = next((raw["id"] for raw in reversed(page) if raw.get("id")), None)
+            if len(page) < ACTIVITIES_PAGE or newest in (None, token):
                 break
-            token = page[-1]["id"]
+            token = newest
 
         def read(parse: Callable[[Any], Parsed], *kinds: str) -> tuple[Parsed, ...]:
             return _readable(parse, [raw for raw in raws if raw.get("activity_type") in kinds])

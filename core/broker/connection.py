@@ -23,7 +23,7 @@ CONNECT_TIMEOUT_S = 3.05
 READ_TIMEOUT_S = 10.0
 
 BODY_CHUNK_BYTES = 1 << 20
-"""requests by itself takes a body in pieces of ten kilobytes, which for pages of bars costs as much as decoding them."""
+"""By itself requests takes a body in pieces of ten kilobytes, which costs a page of bars as much as decoding it."""
 
 RETRY_READS = Retry(
     total=2,

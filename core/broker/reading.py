@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any, TypeVar
+from datetime import UTC
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, ValidationError
 
-from core.broker.symbols import canonical_crypto
 from core.errors import BadFacts
 from core.model.market import AssetClass
 
@@ -20,6 +19,8 @@ class Wire(BaseModel):
 
 
 WireT = TypeVar("WireT", bound=Wire)
+UtcTime = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+QUOTE_CURRENCIES = ("USDT", "USDC", "USD", "BTC")
 
 
 def parsed(kind: type[WireT], raw: Any, what: str) -> WireT:
@@ -34,14 +35,13 @@ def parsed(kind: type[WireT], raw: Any, what: str) -> WireT:
 
 
 def canonical(symbol: str, asset_class: AssetClass) -> str:
-    """The symbol as our orders write it: crypto with its slash, anything else unchanged."""
-    if asset_class is not AssetClass.CRYPTO:
+    """The symbol as orders and data write it: crypto with its slash, which positions lack; anything else unchanged.
+
+    `core.model.market.joined` leads back.
+    """
+    if asset_class is not AssetClass.CRYPTO or "/" in symbol:
         return symbol
-    try:
-        return canonical_crypto(symbol)
-    except ValueError as error:
-        raise BadFacts(str(error)) from error
-
-
-def utc(at: datetime) -> datetime:
-    return at.astimezone(UTC)
+    for currency in QUOTE_CURRENCIES:
+        if symbol.endswith(currency) and symbol != currency:
+            return f"{symbol.removesuffix(currency)}/{currency}"
+    raise BadFacts(f"{symbol} ends in none of {', '.join(QUOTE_CURRENCIES)}; it is no crypto pair of Alpaca's")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from core.broker.reading import Wire, canonical, parsed, utc
+from core.broker.reading import UtcTime, Wire, canonical, parsed
 from core.errors import BadFacts
 from core.model.market import AssetClass
 from core.model.options import contract
@@ -21,20 +21,9 @@ STATUSES = {
     "replaced": OrderStatus.CANCELED,
     "expired": OrderStatus.EXPIRED,
     "rejected": OrderStatus.REJECTED,
-    **dict.fromkeys(
-        (
-            "new",
-            "accepted",
-            "pending_new",
-            "accepted_for_bidding",
-            "held",
-            "stopped",
-            "suspended",
-            "calculated",
-        ),
-        OrderStatus.ACCEPTED,
-    ),
-    **dict.fromkeys(("pending_cancel", "pending_replace", "done_for_day"), OrderStatus.ACCEPTED),
+    **dict.fromkeys(("new", "pending_new", "accepted", "accepted_for_bidding", "held"), OrderStatus.ACCEPTED),
+    **dict.fromkeys(("stopped", "suspended", "calculated", "done_for_day"), OrderStatus.ACCEPTED),
+    **dict.fromkeys(("pending_cancel", "pending_replace"), OrderStatus.ACCEPTED),
 }
 """Alpaca's statuses in our words; one that is not listed is UNKNOWN and counts as live."""
 
@@ -59,8 +48,8 @@ class _Order(Wire):
     limit_price: Decimal | None
     stop_price: Decimal | None = None
     order_class: str = ""
-    submitted_at: AwareDatetime
-    filled_at: AwareDatetime | None = None
+    submitted_at: UtcTime
+    filled_at: UtcTime | None = None
     legs: tuple[_Order, ...] | None = None
 
 
@@ -83,8 +72,8 @@ def _order(wire: _Order) -> Order:
         quantity=wire.qty,
         filled_quantity=wire.filled_qty,
         limit_price=wire.limit_price,
-        submitted_at=utc(wire.submitted_at),
-        filled_at=None if wire.filled_at is None else utc(wire.filled_at),
+        submitted_at=wire.submitted_at,
+        filled_at=wire.filled_at,
         order_class=OrderClass(wire.order_class) if wire.order_class in KNOWN_CLASSES else OrderClass.SIMPLE,
         stop_price=wire.stop_price,
         legs=legs,

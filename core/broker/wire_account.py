@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, datetime, time
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
-from core.broker.reading import Wire, canonical, parsed, utc
+from core.broker.reading import UtcTime, Wire, canonical, parsed
 from core.errors import BadFacts
 from core.model.market import Asset, AssetClass, Clock, TradingSession
 from core.model.options import MULTIPLIER
 from core.model.orders import Account, Position
+from core.schedules import NEW_YORK
 from core.units import CENT
-
-NEW_YORK = "America/New_York"
-"""The calendar's times are this city's wall clock."""
 
 WHOLE_SHARE = Decimal(1)
 FRACTION_OF_A_SHARE = Decimal("0.000000001")
@@ -26,10 +24,10 @@ FRACTION_OF_A_SHARE = Decimal("0.000000001")
 
 
 class _Clock(Wire):
-    timestamp: AwareDatetime
+    timestamp: UtcTime
     is_open: bool = False
-    next_open: AwareDatetime | None = None
-    next_close: AwareDatetime | None = None
+    next_open: UtcTime | None = None
+    next_close: UtcTime | None = None
 
 
 class _Day(Wire):
@@ -79,15 +77,15 @@ class _Asset(Wire):
 
 def clock(raw: Any) -> Clock:
     wire = parsed(_Clock, raw, "clock")
-    opens, closes = (None if at is None else utc(at) for at in (wire.next_open, wire.next_close))
-    return Clock(utc(wire.timestamp), wire.is_open, opens, closes)
+    return Clock(wire.timestamp, wire.is_open, wire.next_open, wire.next_close)
 
 
 def session(raw: Any) -> TradingSession:
-    """A day of `/v2/calendar`, whose `open` and `close` are the regular session's, early closes included."""
+    """A day of `/v2/calendar`, whose `open` and `close` are the regular session's by New York's wall clock, early
+    closes included."""
     wire = parsed(_Day, raw, "calendar day")
     opens_at, closes_at = (
-        utc(datetime.combine(wire.date, at, tzinfo=ZoneInfo(NEW_YORK))) for at in (wire.open, wire.close)
+        datetime.combine(wire.date, at, tzinfo=ZoneInfo(NEW_YORK)).astimezone(UTC) for at in (wire.open, wire.close)
     )
     if closes_at <= opens_at:
         raise BadFacts(f"Alpaca's session of {wire.date} closes at {wire.close}, not after its open {wire.open}")

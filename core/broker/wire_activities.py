@@ -9,9 +9,9 @@ from datetime import date
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
-from core.broker.reading import Wire, parsed, utc
+from core.broker.reading import UtcTime, Wire, parsed
 from core.errors import BadFacts
 from core.model.market import joined
 from core.model.orders import Delivery, FeePosting, Fill, OptionEvent, OptionEventKind, Side
@@ -27,7 +27,7 @@ class _Fill(Wire):
     side: TradedSide
     qty: Decimal = Field(gt=0)
     price: Decimal = Field(ge=0)
-    transaction_time: AwareDatetime
+    transaction_time: UtcTime
 
 
 class _Fee(Wire):
@@ -53,8 +53,8 @@ class _OptionActivity(Wire):
 def fill(raw: Any) -> Fill:
     """A fill, or a part of one. A leg of a spread may be given away at a price of zero."""
     wire = parsed(_Fill, raw, "fill")
-    at = utc(wire.transaction_time)
-    return Fill(wire.id, wire.order_id, joined(wire.symbol), wire.side, wire.qty, wire.price, at)
+    symbol = joined(wire.symbol)
+    return Fill(wire.id, wire.order_id, symbol, wire.side, wire.qty, wire.price, wire.transaction_time)
 
 
 def coin_fee(raw: Any) -> FeePosting:

@@ -15,7 +15,6 @@ from core.execution.follow import follow_order
 from core.execution.opening import opened_books
 from core.model.judgement import PERSON
 from core.model.trades import Books, OrderRecord
-from core.modules import CLASSES
 from core.ports import Broker
 
 
@@ -31,15 +30,13 @@ def adopt(world: World, *, reason: str, by: str) -> Books:
     account = world.broker.account()
     request = CycleRequest(f"adopt-{as_of:%Y-%m-%dT%H:%M:%S.%fZ}", "adopt")
     stored = claiming.read(world.store, request)
-    revision = world.settings.k_revision
-    held = claiming.claim(world.store, stored, request, account, owner=world.owner, now=as_of, revision=revision)
+    held = claiming.claim(world, stored, request, account, as_of)
     if not isinstance(held, claiming.Claim):
         raise BadRequest(f"{held.answer(request.cycle_id)['outcome']}: a run holds the account; try again in a minute")
     try:
-        classes = frozenset(CLASSES.values())
         # In this order: what happened up to now is in the positions, and a fill after them shows in the orders.
         happened = world.broker.activities(since=datetime.combine(as_of.date(), time(), as_of.tzinfo))
-        books = opened_books(account, world.broker.positions(), as_of, asset_classes=classes)
+        books = opened_books(account, world.broker.positions(), as_of)
         books = replace(books, seen_ids=frozenset((*happenings(happened), *(fee.fee_id for fee in happened.fees))))
         if held.books is not None:
             resting = _resting(world.broker, held.books.unsettled)

@@ -18,7 +18,7 @@ from typing import Any
 import structlog
 
 from core.control import MODE_PATH, mode_of, mode_write
-from core.cycle.world import CycleRequest
+from core.cycle.world import CycleRequest, World
 from core.documents import SCHEMA_VERSION, document, parsed, value_of
 from core.errors import BadFacts, Conflict, Unsure
 from core.intelligence.signals import CURRENT_PATH
@@ -107,7 +107,6 @@ class Replayed:
 class Busy:
     """Another run holds the account."""
 
-    owner: str
     cycle_id: str
     until: datetime
 
@@ -176,14 +175,7 @@ def finished(stored: Stored) -> Replayed | None:
 
 
 def claim(
-    store: Store,
-    stored: Stored,
-    request: CycleRequest,
-    account: Account,
-    *,
-    owner: str,
-    now: datetime,
-    revision: str,
+    world: World, stored: Stored, request: CycleRequest, account: Account, now: datetime
 ) -> Claim | Replayed | Busy:
     """Take the cycle and the lease together, or say who has them.
 
@@ -193,9 +185,9 @@ def claim(
     if answer is not None:
         return answer
     try:
-        return _take(store, stored, request, account, owner, now, revision)
+        return _take(world, stored, request, account, now)
     except Conflict as conflict:
-        current = read(store, request)
+        current = read(world.store, request)
         answer = finished(current) or _busy(current, request, now)
         if answer is not None:
             return answer
@@ -216,7 +208,7 @@ def _busy(stored: Stored, request: CycleRequest, now: datetime) -> Busy | None:
     makes_way = request.exits_only and not lease.cycle_id.startswith(EMERGENCY)
     until = lease.expires_at - (LEASE_LENGTH - EXITS_WAIT if makes_way else timedelta(0))
     is_held = lease.owner != "" and until > now
-    return Busy(lease.owner, lease.cycle_id, until) if is_held else None
+    return Busy(lease.cycle_id, until) if is_held else None
 
 
 def _superseded(stored: Stored) -> Replayed | None:
@@ -242,15 +234,7 @@ def books_and_mode(stored: Stored, account: Account, now: datetime) -> tuple[Boo
     return books, mode_of(stored.mode, is_first_run=stored.books is None and stored.mode is None, as_of=now)
 
 
-def _take(
-    store: Store,
-    stored: Stored,
-    request: CycleRequest,
-    account: Account,
-    owner: str,
-    now: datetime,
-    revision: str,
-) -> Claim:
+def _take(world: World, stored: Stored, request: CycleRequest, account: Account, now: datetime) -> Claim:
     books, mode = books_and_mode(stored, account, now)
     token = 1 if stored.lease is None else parsed(Lease, stored.lease).token + 1
     earlier = {} if stored.cycle is None else dict(stored.cycle.data)
@@ -263,24 +247,22 @@ def _take(
         "started_at": now,
         "state": "claimed",
         **{name: earlier[name] for name in ("started_at", "state", "plan", "snapshot_blob") if name in earlier},
-        "owner": owner,
+        "owner": world.owner,
         "token": token,
         "deliveries": int(earlier.get("deliveries", 0)) + 1,
-        "revision": revision,
+        "revision": world.settings.k_revision,
     }
     cycle_path = f"cycles/{request.cycle_id}"
     watched = stored.watched(now)
-    lease = lease_document(owner, token, cycle, now + LEASE_LENGTH, has_books=books is not None, watched=watched)
-    batch = [
-        Write(cycle_path, cycle, _as_read(stored.cycle)),
-        Write(LEASE_PATH, lease, _as_read(stored.lease)),
-    ]
+    taken = Lease(world.owner, token, request.cycle_id, now + LEASE_LENGTH, books is not None, watched)
+    lease = document(taken, account_id=account.account_id)
+    batch = [Write(cycle_path, cycle, _as_read(stored.cycle)), Write(LEASE_PATH, lease, _as_read(stored.lease))]
     is_new_mode = stored.mode is None or mode.by == "breaker:books_lost"
     if is_new_mode:
         batch.append(mode_write(mode, account.account_id, None if stored.mode is None else stored.mode.version))
-    versions = store.commit(batch)
+    versions = world.store.commit(batch)
     return Claim(
-        owner=owner,
+        owner=world.owner,
         token=token,
         account=account,
         claimed_at=now,
@@ -296,19 +278,6 @@ def _take(
         resumed=cycle["state"] == "planned",
         watched=watched,
     )
-
-
-def lease_document(
-    owner: str,
-    token: int,
-    cycle: dict[str, Any],
-    expires_at: datetime,
-    *,
-    has_books: bool,
-    watched: Mapping[str, datetime],
-) -> dict[str, Any]:
-    lease = Lease(owner, token, cycle["cycle_id"], expires_at, has_books, watched)
-    return document(lease, account_id=cycle["account_id"])
 
 
 def _as_read(stored: Document | None) -> Absent | AtVersion:

@@ -18,7 +18,6 @@ from core.execution.opening import opened_books
 from core.model.judgement import PERSON, Decision, Mode, ModeState
 from core.model.orders import Account, OrderIntent, Position
 from core.model.trades import Books, OrderRecord
-from core.modules import CLASSES
 from core.ports import Write
 
 PAUSE_S = 1.0
@@ -65,8 +64,7 @@ class EmergencyBooks:
         decision = Decision(tuple(intents), (), (), (), None)
         records = planned(decision, self._request.cycle_id, as_of)
         if self._held is not None:
-            classes = frozenset(CLASSES.values())
-            books = self._books or opened_books(self._account, positions, as_of, asset_classes=classes)
+            books = self._books or opened_books(self._account, positions, as_of)
             self._books = replace(with_records(books, records), unfinished_cycle_id=self._request.cycle_id)
             writes = self._changed(self._held, records)
             try:
@@ -104,7 +102,7 @@ class EmergencyBooks:
             return
         try:
             progress.release(self._world.store, self._held)
-        except (Unsure, Conflict) as error:
+        except (Unsure, Conflict, BadFacts) as error:
             self._go_without(error)
 
     def _halt_entries(self) -> None:
@@ -122,16 +120,13 @@ class EmergencyBooks:
 
     def _claimed(self, force: bool, patience_s: float) -> Claim:
         world, request, waited_s = self._world, self._request, 0.0
-        revision = world.settings.k_revision
         while True:
             stored = claiming.read(world.store, request)
             if force and stored.lease is not None and stored.lease.data.get("owner") != "":
                 self.took_over = True
                 # Its version still guards the write, and its token still rises: the run that held it stops.
                 stored = replace(stored, lease=replace(stored.lease, data={**stored.lease.data, "owner": ""}))
-            held = claiming.claim(
-                world.store, stored, request, self._account, owner=world.owner, now=self.as_of, revision=revision
-            )
+            held = claiming.claim(world, stored, request, self._account, self.as_of)
             if isinstance(held, Claim):
                 return held
             if isinstance(held, claiming.Busy) and waited_s >= patience_s:

@@ -67,7 +67,9 @@ def run_intelligence(
         adviser = None
     heard = News()
     if outside.news is not None:
-        heard = outside.news.headlines(_by_weight(sheet), sheet.as_of - NEWS_WINDOW, sheet.as_of)
+        # What is held comes first: a source of few calls answers for the first symbols alone.
+        symbols = tuple(dict.fromkeys((*sheet.held, *sheet.universe)))
+        heard = outside.news.headlines(symbols, sheet.as_of - NEWS_WINDOW, sheet.as_of)
     sheet = replace(sheet, facts=(*sheet.facts, *agreed(heard.figures)), headlines=heard.headlines)
     asked = () if adviser is None or request.dry_run else _asked(adviser, sheet)
     if outside.lexicon is not None and not any(each.purpose is Purpose.NEWS and each.status == VALID for each in asked):
@@ -159,11 +161,6 @@ def _spare_facts(
     facts = facts_of(bars, AssetClass.STOCK, source=SPARE)
     own = (fact for fact in facts if fact.name in OF_A_SYMBOL and fact.symbol in bars.symbols)
     return tuple(replace(fact, fetched_at=as_of) for fact in own)
-
-
-def _by_weight(sheet: FactSheet) -> tuple[str, ...]:
-    """The symbols to ask for, what is held first: a source of few calls answers for the first of them."""
-    return tuple(dict.fromkeys((*sheet.held, *sheet.universe)))
 
 
 def _computed(market: str, bars: Bars, asset_class: AssetClass, as_of: datetime) -> Signal:

@@ -25,8 +25,7 @@ from core.ml.parameters import learned
 from core.ml.pointer import path_of
 from core.ml.registry import Candidate, champion_of, promote, rollback, train
 from core.ml.samples import Samples, bootstrap, merged, of_trades, without_those_of
-from core.model.bars import Bars, FloatArray
-from core.model.limits import Costs, ExitRules
+from core.model.bars import Bars
 from core.model.market import AssetClass, Quote, Timeframe
 from core.model.trades import Trade
 from core.modules import CLASSES, module_named
@@ -165,15 +164,17 @@ def _samples(world: World, name: str, trades: Sequence[Trade], as_of: datetime) 
     bars, quotes = _history(world, name, as_of)
     spreads = {quote.symbol: quote.spread_frac for quote in quotes if 0 < quote.bid <= quote.ask}
     known = np.array([float(spreads[symbol]) if symbol in spreads else np.nan for symbol in bars.symbols])
-    exits, costs = _terms(world, name)
+    limits = world.settings.limits
+    terms = limits if CLASSES[name] is AssetClass.CRYPTO else limits.stocks
     learned = bootstrap(
         bars,
         features(bars),
         GENERAL,
-        spread_frac=_everywhere(known, bars),
-        exits=exits,
-        costs=costs,
-        signals=world.settings.limits.signals,
+        # Today's spread of each symbol for all of its past, which was not recorded.
+        spread_frac=np.repeat(known[:, None], bars.close.shape[1], axis=1),
+        exits=terms.exits,
+        costs=terms.costs,
+        signals=limits.signals,
     )
     own, _ = of_trades(trades, bar_hours=DAY_HOURS)
     return merged([without_those_of(learned, own), own], learned.source) if len(own) else learned
@@ -191,15 +192,3 @@ def _history(world: World, name: str, as_of: datetime) -> tuple[Bars, tuple[Quot
         return completed(market.bars, as_of=as_of, min_bars=least)[0], market.quotes
     sessions = world.broker.sessions((as_of - HISTORY).date(), as_of.date())
     return completed_sessions(market.bars, sessions, as_of=as_of, min_bars=least)[0], market.quotes
-
-
-def _terms(world: World, name: str) -> tuple[ExitRules, Costs]:
-    limits = world.settings.limits
-    if CLASSES[name] is AssetClass.CRYPTO:
-        return limits.exits, limits.costs
-    return limits.stocks.exits, limits.stocks.costs
-
-
-def _everywhere(spread_frac: FloatArray, bars: Bars) -> FloatArray:
-    """Today's spread of each symbol for all of its past, which was not recorded; none for one without a quote."""
-    return np.repeat(spread_frac[:, None], bars.close.shape[1], axis=1)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from core.cycle.models import bars_needed, learned_values, model_in_force, model_opinions
+from core.cycle.models import learned_values, model_in_force, model_opinions
 from core.cycle.universe import Listing
 from core.cycle.world import CycleRequest, World
 from core.data.bars import completed, completed_sessions
@@ -121,7 +121,9 @@ def market_facts(
     latest, market, bars, gaps = sound_market(world, universe, listing, symbols, facts.as_of, now)
     signals, unreadable = stored_signals(intelligence)
     served = None if request.exits_only else model_in_force(world, model, universe.timeframe)
-    known, limits = features(bars, last=bars_needed(served)), world.settings.limits_of(request.module)
+    # A decision reads the features of the last bar, a model those before it too.
+    known = features(bars, last=1 if served is None else served.pointer.steps)
+    limits = world.settings.limits_of(request.module)
     sound = [quote for quote in market.quotes if 0 < quote.bid <= quote.ask and quote.as_of <= latest]
     trades = [trade for trade in market.last_trades if trade.as_of <= latest]
     sight = Sight(bars, known, tuple(sound), tuple(trades), (*gaps, *untradable(universe, listing), *unreadable))

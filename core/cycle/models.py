@@ -63,8 +63,3 @@ def model_opinions(
     except BadFacts as error:
         log.warning("model_refused", model=served.pointer.name, error=str(error))
         return {}
-
-
-def bars_needed(served: Served | None) -> int:
-    """How many of the newest bars need features: a decision reads the last one, a model those before it too."""
-    return 1 if served is None else served.pointer.steps

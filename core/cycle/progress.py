@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from core.control import MODE_PATH, mode_of
-from core.cycle.claim import BOOKS_PATH, LEASE_PATH, Claim, Lease, lease_document
+from core.cycle.claim import BOOKS_PATH, LEASE_PATH, Claim, Lease
 from core.documents import document, parsed
 from core.errors import Conflict, LeaseLost
 from core.model.judgement import Decision, ModeState
@@ -91,16 +91,12 @@ def release(store: Store, held: Claim) -> None:
     (lease,) = store.read([LEASE_PATH])
     holder = None if lease is None else parsed(Lease, lease)
     if lease is not None and holder is not None and (holder.owner, holder.token) == (held.owner, held.token):
-        freed = lease_document(
-            "", held.token, held.cycle, held.claimed_at, has_books=holder.has_books, watched=held.watched
-        )
-        store.commit([Write(LEASE_PATH, freed, AtVersion(lease.version))])
+        store.commit([Write(LEASE_PATH, _freed(held), AtVersion(lease.version))])
 
 
 def _freed(held: Claim) -> dict[str, Any]:
     """The lease without an owner; its token and the fact that books exist are kept."""
-    has_books = held.books_version is not None
-    return lease_document("", held.token, held.cycle, held.claimed_at, has_books=has_books, watched=held.watched)
+    return {**held.lease, "owner": "", "expires_at": held.claimed_at}
 
 
 def _books_as_read(held: Claim) -> Absent | AtVersion:

@@ -108,7 +108,7 @@ def documents(
     for settlement in settlements:
         orders |= {record.client_order_id: record for record in settlement.orders}
         trades |= {trade.trade_id: trade for trade in settlement.trades}
-        names = _names_by_order_id(settlement.orders)
+        names = {order_id: record.client_order_id for record in settlement.orders for order_id in record.order_ids}
         writes += [_fill_document(fill, names.get(fill.order_id), account_id) for fill in settlement.new_fills]
     writes += [_order_document(record, account_id) for record in orders.values()]
     writes += [_trade_document(trade, account_id) for trade in trades.values()]
@@ -178,15 +178,6 @@ def _trade_document(trade: Trade, account_id: str) -> Write:
         "closed_at": trade.closed_at,
     }
     return Write(f"trades/{trade.trade_id}", document(trade, account_id=account_id, **figures))
-
-
-def _names_by_order_id(records: Iterable[OrderRecord]) -> dict[str | None, str]:
-    """Our id of each order by the broker's ids of it and of its legs, which go by no id of ours."""
-    return {
-        order_id: record.client_order_id
-        for record in records
-        for order_id in (record.order_id, *(leg.order_id for leg in record.legs))
-    }
 
 
 def _fill_document(fill: Fill, client_order_id: str | None, account_id: str) -> Write:

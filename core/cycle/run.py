@@ -30,15 +30,25 @@ from core.model.judgement import Decision, ModeState, Snapshot
 from core.model.market import Clock
 from core.model.orders import Account, Activities, Order
 from core.model.trades import Books, OrderRecord
-from core.modules import CLASSES, module_named
+from core.modules import module_named
 from core.ports import Write
-from core.risk.marks import marked
+from core.risk.drawdown import marked
 
 log = structlog.get_logger()
 
-TRADED_CLASSES = frozenset(CLASSES.values())
-
 Now = Callable[[], datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """One delivery of a cycle: what it was asked, what the store held when it began, and the broker's time at its
+    beginning and `now`."""
+
+    world: World
+    request: CycleRequest
+    stored: claiming.Stored
+    clock: Clock
+    now: Now
 
 
 def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
@@ -51,25 +61,16 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         done = claiming.finished(stored)
         if done is not None:
             return done.answer(request.cycle_id)
-        clock, now = running_clock(world)
-        as_of = clock.at
+        run = _Run(world, request, stored, *running_clock(world))
         account = world.broker.account()
         if request.dry_run or not world.settings.execution_enabled:
-            return _dry_run(world, request, stored, account, clock, now)
-        held = claiming.claim(
-            world.store,
-            stored,
-            request,
-            account,
-            owner=world.owner,
-            now=as_of,
-            revision=world.settings.k_revision,
-        )
+            return _dry_run(run, account)
+        held = claiming.claim(world, stored, request, account, run.clock.at)
     if not isinstance(held, claiming.Claim):
         return held.answer(request.cycle_id)
     with ExitStack() as unfinished:
         unfinished.callback(_release, world, held)
-        report = _claimed_cycle(world, request, stored, held, clock, now)
+        report = _claimed_cycle(run, held)
         unfinished.pop_all()
     return report
 
@@ -88,50 +89,33 @@ class Planned:
     unstored: Blob | None = None
 
 
-def _claimed_cycle(
-    world: World,
-    request: CycleRequest,
-    stored: claiming.Stored,
-    held: claiming.Claim,
-    clock: Clock,
-    now: Now,
-) -> dict[str, Any]:
+def _claimed_cycle(run: _Run, held: claiming.Claim) -> dict[str, Any]:
     """Settle the past, decide and store the plan unless one is stored, act, settle the present, answer."""
-    facts, past = settled_past(world, held.account, held.books, held.mode, clock)
-    as_of = clock.at
-    books, lost = abandoned(past.books, request.cycle_id, as_of)
+    world = run.world
+    facts, past = settled_past(world, held.account, held.books, held.mode, run.clock)
+    books, lost = abandoned(past.books, run.request.cycle_id, facts.as_of)
     if held.resumed:
         plan = Planned(held, books, None, [])
     else:
-        plan = _decide_and_plan(world, request, stored, held, facts, replace(past, books=books), now)
+        plan = _decide_and_plan(run, held, facts, replace(past, books=books))
     with world.timed("act"):
-        records = _act(world, request, plan.held, facts, plan.books, now)
+        records = _act(run, plan.held, facts, plan.books)
     with world.timed("settle"):
         present = settled_present(world, with_records(plan.books, records), facts, records)
     with world.timed("finish"):
-        report = _answer(world, request, plan, facts, (past, present), (*lost, *records), now)
+        report = _answer(run, plan, facts, (past, present), (*lost, *records))
         if plan.unstored is not None:
             _keep(world, plan.unstored)
     log.info("cycle_done", orders=len(records), mode=report["mode"], equity_usd=str(held.account.equity_usd))
     return report
 
 
-def _decide_and_plan(
-    world: World,
-    request: CycleRequest,
-    stored: claiming.Stored,
-    held: claiming.Claim,
-    facts: BrokerFacts,
-    past: Settlement,
-    now: Now,
-) -> Planned:
+def _decide_and_plan(run: _Run, held: claiming.Claim, facts: BrokerFacts, past: Settlement) -> Planned:
     """Look at the market, decide, and store what was decided before any of it is done; no plan for an idle cycle."""
-    as_of, books = facts.as_of, past.books
+    world, request, as_of, books = run.world, run.request, facts.as_of, past.books
     with world.timed("look"):
-        listing, writes = listing_of(world, request, stored, facts)
-        snapshot, has_read_history = market_facts(
-            world, request, facts, books, held.mode, listing, now, stored.intelligence, stored.model
-        )
+        listing, writes = listing_of(world, request, run.stored, facts)
+        snapshot, has_read_history = _looked(run, facts, books, held.mode, listing)
     with world.timed("decide"):
         decision = decision_of(facts, snapshot, request)
     if decision.breaker is not None:
@@ -140,12 +124,12 @@ def _decide_and_plan(
     blob: Blob | None = None
     if not is_idle or world.settings.evidence == "all":
         with world.timed("plan"):
-            decision, blob = _with_evidence(world, request, facts, decision, snapshot, is_idle=is_idle)
+            decision, blob = _with_evidence(run, facts, decision, snapshot, is_idle=is_idle)
     name = "" if blob is None else blob[0]
     if is_idle:
         with world.timed("look"):
             if not writes and not has_read_history:
-                writes = _refreshed(world, request, facts, books, listing)
+                writes = _refreshed(run, facts, books, listing)
         held = replace(held, cycle={**held.cycle, "snapshot_blob": name})
         return Planned(held, books, decision, writes, blob)
     with world.timed("plan"):
@@ -157,16 +141,14 @@ def _decide_and_plan(
 
 
 def _answer(
-    world: World,
-    request: CycleRequest,
+    run: _Run,
     plan: Planned,
     facts: BrokerFacts,
     settlements: tuple[Settlement, Settlement],
     records: tuple[OrderRecord, ...],
-    now: Now,
 ) -> dict[str, Any]:
     """Store report, books and everything that changed in one commit; the stored report is the answer."""
-    past, present = settlements
+    world, request, (past, present) = run.world, run.request, settlements
     held, breaker = plan.held, None if plan.decision is None else plan.decision.breaker
     books = replace(present.books, unfinished_cycle_id=None)
     books = with_rejections(books, (*past.orders, *records, *present.orders), facts.as_of)
@@ -177,7 +159,7 @@ def _answer(
     report = receipt(world.settings, request, facts, mode, plan.decision, settlements, records, books)
     report["alarms"] = list(alarms)
     changed = documents(settlements, records, held, facts.as_of)
-    progress.finish(world.store, held, report, books, [*plan.writes, *changed], now())
+    progress.finish(world.store, held, report, books, [*plan.writes, *changed], run.now())
     return report
 
 
@@ -187,20 +169,27 @@ def listing_of(
     """The assets and sessions to trade by: what is kept, or what the broker says now and the write that keeps it."""
     universe = module_named(request.module).universe(world.settings)
     kept = listings.kept(stored.universe, universe, facts.as_of)
-    if kept is not None:
-        return kept, []
+    return _listing_read(world, request, facts) if kept is None else (kept, [])
+
+
+def _listing_read(world: World, request: CycleRequest, facts: BrokerFacts) -> tuple[listings.Listing, list[Write]]:
+    universe = module_named(request.module).universe(world.settings)
     return listings.read(world, request.module, universe, facts.account.account_id, facts.as_of)
 
 
-def _refreshed(
-    world: World, request: CycleRequest, facts: BrokerFacts, books: Books, listing: listings.Listing
-) -> list[Write]:
+def _looked(
+    run: _Run, facts: BrokerFacts, books: Books, mode: ModeState, listing: listings.Listing
+) -> tuple[Snapshot, bool]:
+    stored = run.stored
+    return market_facts(run.world, run.request, facts, books, mode, listing, run.now, stored.intelligence, stored.model)
+
+
+def _refreshed(run: _Run, facts: BrokerFacts, books: Books, listing: listings.Listing) -> list[Write]:
     """The day's reading of assets and sessions, left to a cycle with no orders to send and no fills or fees to book."""
     is_busy = facts.activities is not None or fees_are_due(books, facts.as_of)
     if is_busy or listing.day == facts.as_of.date():
         return []
-    universe = module_named(request.module).universe(world.settings)
-    return listings.read(world, request.module, universe, facts.account.account_id, facts.as_of)[1]
+    return _listing_read(run.world, run.request, facts)[1]
 
 
 def decision_of(facts: BrokerFacts, snapshot: Snapshot, request: CycleRequest) -> Decision:
@@ -217,21 +206,22 @@ def _trip(world: World, breaker: ModeState, held: claiming.Claim) -> None:
 
 
 def _with_evidence(
-    world: World, request: CycleRequest, facts: BrokerFacts, decision: Decision, snapshot: Snapshot, *, is_idle: bool
+    run: _Run, facts: BrokerFacts, decision: Decision, snapshot: Snapshot, *, is_idle: bool
 ) -> tuple[Decision, Blob | None]:
     """The decision and its evidence, stored where orders follow. Without any nothing is bought, and exits go on."""
+    settings = run.world.settings
     try:
         found = evidence(
             snapshot,
             decision,
-            exits_only=request.exits_only,
+            exits_only=run.request.exits_only,
             unread=facts.unread,
-            revision=world.settings.k_revision,
-            config_version=world.settings.config_version,
+            revision=settings.k_revision,
+            config_version=settings.config_version,
         )
         blob = packed(found)
         if not is_idle:
-            world.blobs.put(*blob)
+            run.world.blobs.put(*blob)
     except FAULTS as error:
         log.warning("evidence_not_stored", error=repr(error))
         return without_entries(decision, "evidence", f"the snapshot could not be stored: {error}"), None
@@ -254,17 +244,16 @@ def settled_past(
         facts = broker_facts(world, clock, account, books)
     as_of = clock.at
     with world.timed("settle"):
-        current = books or opened_books(account, facts.positions, as_of, asset_classes=TRADED_CLASSES)
+        current = books or opened_books(account, facts.positions, as_of)
         costs = world.settings.limits.costs
         past = settle(current, facts.orders, facts.activities, as_of=as_of, costs=costs, positions=facts.positions)
         marks = marked(past.books.marks, account.equity_usd, as_of, mode)
         return facts, replace(past, books=replace(past.books, marks=marks))
 
 
-def _act(
-    world: World, request: CycleRequest, held: claiming.Claim, facts: BrokerFacts, books: Books, now: Now
-) -> tuple[OrderRecord, ...]:
+def _act(run: _Run, held: claiming.Claim, facts: BrokerFacts, books: Books) -> tuple[OrderRecord, ...]:
     """Carry out what this cycle planned, in the plan's order; nothing when it planned nothing."""
+    world, request, now = run.world, run.request, run.now
     plan = {record.client_order_id: record for record in books.unsettled if record.cycle_id == request.cycle_id}
 
     def guard() -> ModeState:
@@ -307,17 +296,15 @@ def settled_present(world: World, books: Books, facts: BrokerFacts, records: tup
     return settle(books, orders, read, as_of=as_of, costs=world.settings.limits.costs)
 
 
-def _dry_run(
-    world: World, request: CycleRequest, stored: claiming.Stored, account: Account, clock: Clock, now: Now
-) -> dict[str, Any]:
+def _dry_run(run: _Run, account: Account) -> dict[str, Any]:
     """Look and decide as always, send and store nothing."""
-    as_of = clock.at
-    books, mode = claiming.books_and_mode(stored, account, as_of)
-    facts, past = settled_past(world, account, books, mode, clock)
-    listing, _ = listing_of(world, request, stored, facts)
-    snapshot, _ = market_facts(world, request, facts, past.books, mode, listing, now, stored.intelligence, stored.model)
+    world, request = run.world, run.request
+    books, mode = claiming.books_and_mode(run.stored, account, run.clock.at)
+    facts, past = settled_past(world, account, books, mode, run.clock)
+    listing, _ = listing_of(world, request, run.stored, facts)
+    snapshot, _ = _looked(run, facts, past.books, mode, listing)
     decision = decision_of(facts, snapshot, request)
-    plan = planned(decision, request.cycle_id, as_of)
+    plan = planned(decision, request.cycle_id, facts.as_of)
     report = receipt(world.settings, request, facts, mode, decision, (past,), plan, past.books)
     log.info("dry_run_done", orders=len(plan), mode=report["mode"])
     return {**report, "outcome": "dry_run"}

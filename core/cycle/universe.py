@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 import structlog
 
 from core.cycle.world import World
-from core.documents import document, value_of
+from core.documents import document, parsed
 from core.errors import BadFacts, BrokerRefused, BrokerUnavailable
 from core.model.market import Asset, TradingSession
 from core.modules.module import Universe
@@ -40,11 +40,7 @@ def kept(stored: Document | None, universe: Universe, as_of: datetime) -> Listin
     if stored is None or stored.data.get("wanted") != list(universe.symbols):
         return None
     try:
-        listing = Listing(
-            assets=value_of(tuple[Asset, ...], stored.data.get("assets"), stored.path),
-            sessions=value_of(tuple[TradingSession, ...], stored.data.get("sessions"), stored.path),
-            day=value_of(date, stored.data.get("day"), stored.path),
-        )
+        listing = parsed(Listing, stored)
         for asset in listing.assets:
             if min(asset.min_order_quantity, asset.quantity_increment, asset.price_increment) <= 0:
                 raise BadFacts(f"{stored.path}: {asset.symbol} has a step of zero; the document was changed by hand?")
@@ -61,14 +57,8 @@ def read(
     listing, is_whole = asked(world.broker, universe, as_of)
     if not is_whole:
         return listing, []
-    fields = {
-        "day": listing.day,
-        "read_at": as_of,
-        "wanted": list(universe.symbols),
-        "assets": listing.assets,
-        "sessions": listing.sessions,
-    }
-    return listing, [Write(path_of(module), document(fields, account_id=account_id))]
+    stored = document(listing, account_id=account_id, read_at=as_of, wanted=universe.symbols)
+    return listing, [Write(path_of(module), stored)]
 
 
 def asked(broker: Broker, universe: Universe, as_of: datetime) -> tuple[Listing, bool]:

@@ -29,7 +29,16 @@ from core.modules import CLASSES
 from core.ports import Absent, Blobs, Broker, Document, Store, Write
 from core.reporting.history import CycleFacts, cycle_facts
 from core.reporting.round_trips import round_trips
-from core.reporting.week import Missing, Week, agreement, entry_order, lifetime, summary, week_figures
+from core.reporting.week import (
+    Missing,
+    Week,
+    agreement,
+    entry_order,
+    infrastructure_figures,
+    lifetime,
+    summary,
+    week_figures,
+)
 from core.reporting.week_fills import activities_begin, reconciliation
 from core.reporting.week_page import trades_csv, week_page
 from core.schedules import WEEKLY_REPORT
@@ -91,12 +100,11 @@ def run_weekly(world: World, request: ReportRequest) -> dict[str, Any]:
         **agreement(books, account, positions, missing),
         "broker_activities": _compared(world.broker, books, trades, since, until, missing),
         **_intelligence(store, since, until, missing),
-        "infrastructure_cost_usd": None,
+        **infrastructure_figures(world.settings.infrastructure_usd_per_month, until - since, missing),
         "models": {name: _model(name, each, missing) for name, each in zip(CLASSES, models, strict=True)},
         "documents_read": {"cycles": n_cycles, "trades": n_trades, "equity": len(days)},
         "revision": world.settings.k_revision,
     }
-    missing["infrastructure_cost_usd"] = "a running system does not see its bill; `make cost` estimates it"
     report = document({**told, "summary": summary(told), "missing": missing}, account_id=account.account_id)
     if not request.dry_run:
         # Stored before the document that names them; what a lost race leaves behind is named by nothing.

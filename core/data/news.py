@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import msgspec
 
@@ -16,9 +16,7 @@ from core.errors import BadFacts, BrokerRefused, Unsure
 from core.model.bars import Bars, empty_bars
 from core.model.intelligence import Headline, News
 from core.model.market import Timeframe, joined
-from core.ports import NewsSource, SpareBars
-
-Answer = TypeVar("Answer")
+from core.ports import NewsSource
 
 ALPACA = "Alpaca"
 PATH = "/v1beta1/news"
@@ -80,28 +78,30 @@ class Limited:
     """A source asked seldom, for whatever it has: answers are kept for a while, calls counted, failures waited out.
 
     At most `most_calls` within the time `within`. What it knows lasts as long as the instance, and its clock is the
-    `until` of what is asked.
+    `until` of what is asked. `source`: of news, and of bars where those are asked for. It never raises.
     """
 
-    def __init__(self, *, most_calls: int = MOST_CALLS, within: timedelta = HOUR) -> None:
-        self._within = within
+    def __init__(self, source: Any, *, most_calls: int = MOST_CALLS, within: timedelta = HOUR) -> None:
+        self._source, self._within = source, within
         self._calls: deque[datetime] = deque(maxlen=most_calls)
         self._failures = 0
         self._kept: dict[str, tuple[tuple[str, ...], datetime, Any]] = {}
 
-    def ask(
-        self,
-        call: Callable[[Sequence[str], datetime, datetime], Answer],
-        symbols: Sequence[str],
-        since: datetime,
-        until: datetime,
-    ) -> Answer | str:
-        """What `call` answers, or why there is no answer."""
+    def headlines(self, symbols: Sequence[str], since: datetime, until: datetime) -> News:
+        answer: News | str = self._asked(self._source.headlines, symbols, since, until)
+        return News(reason=answer) if isinstance(answer, str) else answer
+
+    def daily_bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> Bars:
+        """The source's bars; no bars where it does not answer."""
+        answer: Bars | str = self._asked(self._source.daily_bars, symbols, start, end)
+        return empty_bars(Timeframe.DAY, symbols) if isinstance(answer, str) else answer
+
+    def _asked(self, call: Callable[..., Any], symbols: Sequence[str], since: datetime, until: datetime) -> Any:
+        """What the call answers, or in words why there is no answer."""
         asked, what = tuple(symbols), call.__name__
         of, at, kept = self._kept.get(what, ((), until, None))
         if kept is not None and of == asked and timedelta(0) <= until - at < KEPT_FOR:
-            answer: Answer = kept
-            return answer
+            return kept
         if self._failures >= MOST_FAILURES and until - self._calls[-1] < SILENT_FOR:
             return f"not asked for an hour after {self._failures} failures in a row"
         if len(self._calls) == self._calls.maxlen and until - self._calls[0] < self._within:
@@ -115,28 +115,6 @@ class Limited:
         self._failures = 0
         self._kept[what] = asked, until, answer
         return answer
-
-
-class LimitedNews:
-    """The news of a source within its limits. It never raises."""
-
-    def __init__(self, source: NewsSource, limited: Limited | None = None) -> None:
-        self._source, self._limited = source, limited or Limited()
-
-    def headlines(self, symbols: Sequence[str], since: datetime, until: datetime) -> News:
-        answer = self._limited.ask(self._source.headlines, symbols, since, until)
-        return News(reason=answer) if isinstance(answer, str) else answer
-
-
-class LimitedBars:
-    """Daily bars of a source within the limits that its news has too; no bars where it does not answer."""
-
-    def __init__(self, source: SpareBars, limited: Limited) -> None:
-        self._source, self._limited = source, limited
-
-    def daily_bars(self, symbols: Sequence[str], start: datetime, end: datetime) -> Bars:
-        answer = self._limited.ask(self._source.daily_bars, symbols, start, end)
-        return empty_bars(Timeframe.DAY, symbols) if isinstance(answer, str) else answer
 
 
 class JoinedNews:

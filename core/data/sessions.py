@@ -27,8 +27,10 @@ def closed(clock: Clock | None) -> str | None:
     return None
 
 
-def open_session(clock: Clock | None, sessions: Sequence[TradingSession]) -> TradingSession | str:
-    """The session that is running, or in words why none is known to be.
+def entry_session(
+    clock: Clock | None, sessions: Sequence[TradingSession], *, no_entry_minutes: int
+) -> TradingSession | str:
+    """The session that is running, or why nothing may be opened: closed, or within minutes of its open or close.
 
     The broker's clock and its calendar must agree; whatever cannot be known counts as closed.
     """
@@ -36,19 +38,9 @@ def open_session(clock: Clock | None, sessions: Sequence[TradingSession]) -> Tra
     if shut is not None:
         return shut
     assert clock is not None  # which counts as closed
-    running = next((each for each in reversed(sessions) if each.opens_at <= clock.at < each.closes_at), None)
-    if running is None:
+    session = next((each for each in reversed(sessions) if each.opens_at <= clock.at < each.closes_at), None)
+    if session is None:
         return f"the broker's calendar lists no session at {clock.at:%Y-%m-%d %H:%M} UTC, so it counts as closed"
-    return running
-
-
-def entry_session(
-    clock: Clock | None, sessions: Sequence[TradingSession], *, no_entry_minutes: int
-) -> TradingSession | str:
-    """The session that is running, or why nothing may be opened: closed, or within minutes of its open or close."""
-    session = open_session(clock, sessions)
-    if isinstance(session, str) or clock is None:
-        return session
     edge = timedelta(minutes=no_entry_minutes)
     if clock.at < session.opens_at + edge:
         return f"no entries in the first {no_entry_minutes} minutes; the session opened at {session.opens_at:%H:%M} UTC"

@@ -66,12 +66,7 @@ def book_all(page: Page, read: Activities, seen_ids: frozenset[str], costs: Cost
     new = {id_: each for id_, each in happenings(read).items() if id_ not in seen_ids}
     if not new:
         return
-    names = {
-        order_id: name
-        for name, record in page.records.items()
-        for order_id in (record.order_id, *(leg.order_id for leg in record.legs))
-        if order_id is not None
-    }
+    names = {order_id: name for name, record in page.records.items() for order_id in record.order_ids}
 
     def time_order(each: Happening) -> tuple[datetime, bool, str]:
         if not isinstance(each, Fill):

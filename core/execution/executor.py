@@ -45,13 +45,37 @@ def act(
     entry in such doubt ends the run.
     `Unsure` leaves the plan as saved: the next delivery resumes it and finds what was sent.
     """
+    # What filled before a plan that is resumed cannot be told from what filled since.
+    looked = () if resumed else known.values()
+    before = {each.order_id: each.filled_quantity for order in looked for each in (order, *order.legs)}
+
+    def settled_or_sent(record: OrderRecord) -> OrderRecord:
+        if record.status is not OrderStatus.PLANNED:
+            return record
+        found = known.get(record.client_order_id)
+        if found is None and resumed:
+            found = broker.order_by_client_id(record.client_order_id)
+        if found is not None:
+            return follow_order(record, found)
+        reason = _reason_to_skip(record, _mode(record, guard), now())
+        if reason is not None:
+            return replace(record, status=OrderStatus.SKIPPED, note=reason)
+        in_the_way = record.intent.after_cancel
+        if in_the_way and cancels_until is not None and now() > cancels_until:
+            name = record.client_order_id
+            raise Unsure(f"too late to cancel what rests for {name}: it protects until the next delivery")
+        holding = _cleared(in_the_way, broker, before, wait)
+        if holding is not None:
+            return replace(record, status=OrderStatus.SKIPPED, note=holding)
+        if in_the_way:
+            _mode(record, guard)
+        return _send(record, broker, lambda: _mode(record, guard))
+
     records = []
     doubts: list[Unsure | BadFacts] = []
-    # What filled before a plan that is resumed cannot be told from what filled since.
-    before = {} if resumed or not plan else _filled_quantities(known)
     for record in plan:
         try:
-            records.append(_settled_or_sent(record, broker, known, before, resumed, guard, now, wait, cancels_until))
+            records.append(settled_or_sent(record))
         except LeaseLost:
             raise
         except (Unsure, BadFacts) as doubt:
@@ -78,42 +102,6 @@ def cancel(order_ids: Sequence[str], broker: Broker, guard: Guard) -> None:
             broker.cancel(order_id)
         except (BrokerUnavailable, BrokerRefused) as error:
             log.warning("cancel_failed", order_id=order_id, error=str(error))
-
-
-def _filled_quantities(known: Mapping[str, Order]) -> dict[str, Decimal]:
-    """What each order and leg had filled when the cycle looked, by the broker's ids."""
-    return {each.order_id: each.filled_quantity for order in known.values() for each in (order, *order.legs)}
-
-
-def _settled_or_sent(
-    record: OrderRecord,
-    broker: Broker,
-    known: Mapping[str, Order],
-    before: Mapping[str, Decimal],
-    resumed: bool,
-    guard: Guard,
-    now: Callable[[], datetime],
-    wait: Callable[[float], None],
-    cancels_until: datetime | None,
-) -> OrderRecord:
-    if record.status is not OrderStatus.PLANNED:
-        return record
-    found = known.get(record.client_order_id)
-    if found is None and resumed:
-        found = broker.order_by_client_id(record.client_order_id)
-    if found is not None:
-        return follow_order(record, found)
-    reason = _reason_to_skip(record, _mode(record, guard), now())
-    if reason is not None:
-        return replace(record, status=OrderStatus.SKIPPED, note=reason)
-    if record.intent.after_cancel and cancels_until is not None and now() > cancels_until:
-        raise Unsure(f"too late to cancel what rests for {record.client_order_id}: it protects until the next delivery")
-    holding = _cleared(record.intent.after_cancel, broker, before, wait)
-    if holding is not None:
-        return replace(record, status=OrderStatus.SKIPPED, note=holding)
-    if record.intent.after_cancel:
-        _mode(record, guard)
-    return _send(record, broker, lambda: _mode(record, guard))
 
 
 def _cleared(

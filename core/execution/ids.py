@@ -7,6 +7,7 @@ import hashlib
 import re
 from datetime import datetime
 
+from core.model.market import joined
 from core.model.orders import Purpose
 
 MAX_LENGTH = 48
@@ -22,7 +23,7 @@ def client_order_id(
     """
     digest = hashlib.sha256(f"{account_id}\n{cycle_id}".encode()).digest()
     tail = base64.b32encode(digest[:5]).decode().lower()
-    name = f"{symbol.replace('/', '')}-{purpose}-{as_of:%y%m%d}-{attempt}-{tail}"
+    name = f"{joined(symbol)}-{purpose}-{as_of:%y%m%d}-{attempt}-{tail}"
     if len(name) > MAX_LENGTH:
         raise ValueError(f"client order id {name} has {len(name)} characters, at most {MAX_LENGTH}; shorten the symbol")
     return name

@@ -127,22 +127,29 @@ def open_shares(trades: dict[str, Trade], fill: Fill, strategy: str = "delivered
     if fill.quantity == 0:
         return set()
     trade_id = f"{fill.symbol}-{strategy}-{fill.fill_id}"
-    trades[trade_id] = Trade(
+    trades[trade_id] = found_trade(trade_id, fill.symbol, AssetClass.STOCK, strategy, _free(fill), fill.side)
+    return {trade_id}
+
+
+def found_trade(
+    trade_id: str, symbol: str, asset_class: AssetClass, strategy: str, entry: BookedFill, side: Side
+) -> Trade:
+    """A trade that no cycle of ours decided on, and so without stop, target and features."""
+    return Trade(
         trade_id=trade_id,
-        symbol=fill.symbol,
-        asset_class=AssetClass.STOCK,
+        symbol=symbol,
+        asset_class=asset_class,
         strategy=strategy,
-        opened_at=fill.at,
-        entries=(_free(fill),),
+        opened_at=entry.at,
+        entries=(entry,),
         exits=(),
         stop_price=None,
         target_price=None,
         exit_reason="",
         features={},
         cycle_id="",
-        side=fill.side,
+        side=side,
     )
-    return {trade_id}
 
 
 def close_unowed_lot(trade: Trade, quantity: Decimal, as_of: datetime) -> Trade:

@@ -33,8 +33,6 @@ MAX_SEARCHES = 3
 SEARCH_INPUT_TOKENS = 128_000
 """What a search can put before the model: its context with the tool is limited to this.
 https://developers.openai.com/api/docs/guides/tools-web-search"""
-BYTES_PER_TOKEN = 4
-"""About, in English and JSON."""
 OVERHEAD_TOKENS = 500
 """What the service adds around the text; generous."""
 REFUSED = {
@@ -68,7 +66,7 @@ class OpenAIAdviser:
             kept, spending = self._read(asked, sheet)
             if (answer := _still_valid(kept, sheet)) is not None:
                 return answer
-            worst_usd = _estimate(self._settings, asked, allowed).at_most_usd * (1 + MAX_RETRIES)
+            worst_usd = cost_usd(self._settings, most_usage(asked, allowed)) * (1 + MAX_RETRIES)
             self._budget.reserve(worst_usd, sheet.as_of, spending)
         except NoOpinion as why:
             return replace(silence, reason=str(why))
@@ -159,31 +157,12 @@ class OpenAIAdviser:
             raise NoOpinion(f"the client gave up: {type(error).__name__}") from None
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """What one attempt takes at most, and about how many tokens its question has.
-
-    Three attempts at most are booked before the first: a token has at least one byte, so bytes bound tokens.
-    """
-
-    at_most: Usage
-    at_most_usd: Decimal
-    likely_input_tokens: int
-
-
-def estimate(settings: Settings, purpose: Purpose, sheet: FactSheet) -> Estimate:
-    """The tokens and dollars of a question, without asking it."""
-    allowed = answers(purpose, sheet)
-    asked = question(purpose, sheet, model=settings.openai_model, schema=allowed.schema)
-    return _estimate(settings, asked, allowed)
-
-
-def _estimate(settings: Settings, asked: Question, allowed: Answers) -> Estimate:
-    input_bytes = asked.input_bytes + len(json.dumps(allowed.schema))
+def most_usage(asked: Question, allowed: Answers) -> Usage:
+    """What one attempt takes at most: a token has at least one byte, so bytes bound tokens."""
     searches = MAX_SEARCHES if asked.purpose is Purpose.NEWS else 0
-    input_tokens = input_bytes + OVERHEAD_TOKENS + (SEARCH_INPUT_TOKENS if searches else 0)
-    at_most = Usage(input_tokens, MAX_OUTPUT_TOKENS, searches)
-    return Estimate(at_most, cost_usd(settings, at_most), input_bytes // BYTES_PER_TOKEN)
+    searched_tokens = SEARCH_INPUT_TOKENS if searches else 0
+    input_tokens = asked.input_bytes + len(json.dumps(allowed.schema)) + OVERHEAD_TOKENS + searched_tokens
+    return Usage(input_tokens, MAX_OUTPUT_TOKENS, searches)
 
 
 @dataclass(slots=True)

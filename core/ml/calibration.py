@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -66,10 +66,13 @@ class Novelty:
 
     def is_novel(self, x: FloatArray) -> BoolArray:
         """(n,) whether each row of (n, k) lies outside what was learned from; NaN does."""
-        away = x - self.mean
-        distance = np.sqrt(np.einsum("nk,kl,nl->n", away, self.precision, away))
-        novel: BoolArray = ~(distance <= self.largest)
+        novel: BoolArray = ~(self.distance(x) <= self.largest)
         return novel
+
+    def distance(self, x: FloatArray) -> FloatArray:
+        away = x - self.mean
+        distance: FloatArray = np.sqrt(np.einsum("nk,kl,nl->n", away, self.precision, away))
+        return distance
 
 
 FAMILIAR_FRAC = 0.995
@@ -80,10 +83,9 @@ def novelty(x: FloatArray) -> Novelty:
     mean: FloatArray = x.mean(axis=0)
     covariance = np.cov(x, rowvar=False)
     spread = np.diag(np.diag(covariance)) + 1e-9 * np.eye(x.shape[1])
-    precision = np.linalg.inv(0.95 * covariance + 0.05 * spread)
-    away = x - mean
-    distance = np.sqrt(np.einsum("nk,kl,nl->n", away, precision, away))
-    return Novelty(mean, np.asarray(precision, dtype=np.float64), float(np.quantile(distance, FAMILIAR_FRAC)))
+    precision = np.asarray(np.linalg.inv(0.95 * covariance + 0.05 * spread), dtype=np.float64)
+    every = Novelty(mean, precision, np.inf)
+    return replace(every, largest=float(np.quantile(every.distance(x), FAMILIAR_FRAC)))
 
 
 MOST_ANCHORS = 5
@@ -128,16 +130,14 @@ def worth(probability: FloatArray, net_return: FloatArray, win: float, loss: flo
     """
     from sklearn.isotonic import isotonic_regression
 
-    edges = np.unique(np.quantile(probability, np.linspace(0, 1, max(1, _n_anchors(probability)) + 1)[1:-1]))
-    part = np.searchsorted(edges, probability)
-    n = np.array([np.count_nonzero(part == each) for each in np.unique(part)])
-    said = np.array([probability[part == each].mean() for each in np.unique(part)])
-    seen = np.array([net_return[part == each].mean() for each in np.unique(part)])
+    n_anchors = max(1, min(MOST_ANCHORS, len(probability) // ANCHOR_SAMPLES))
+    edges = np.unique(np.quantile(probability, np.linspace(0, 1, n_anchors + 1)[1:-1]))
+    place = np.searchsorted(edges, probability)
+    parts = [place == each for each in np.unique(place)]
+    n = np.array([np.count_nonzero(part) for part in parts])
+    said = np.array([probability[part].mean() for part in parts])
+    seen = np.array([net_return[part].mean() for part in parts])
     believed = said * win + (1 - said) * loss
     shrunk = (n * seen + PRIOR_SAMPLES * believed) / (n + PRIOR_SAMPLES)
     rising = isotonic_regression(shrunk, sample_weight=n)
     return Worth(tuple(said.tolist()), tuple(rising.tolist()), tuple(n.tolist()), win - loss)
-
-
-def _n_anchors(probability: FloatArray) -> int:
-    return min(MOST_ANCHORS, len(probability) // ANCHOR_SAMPLES)

@@ -22,6 +22,7 @@ from core.ml.validation import (
     mean_interval,
     overfitting_probability,
     permutation_p_value,
+    sharpes,
     walk_forward,
 )
 from core.model.bars import FloatArray
@@ -143,11 +144,10 @@ def evaluate(
     )
     all_taken = _by_block(tested.net_return, blocks)
     overfitting = overfitting_probability(periods, np.column_stack([np.zeros(len(periods)), all_taken]))
-    deviation = periods.std(axis=0, ddof=1)
-    sharpes = np.where(deviation > 0, periods.mean(axis=0) / np.where(deviation > 0, deviation, 1.0), 0.0)
+    trial_sharpes = sharpes(periods, ddof=1)
     return tuple(
         replace(
-            _judged(name, each, samples, tested, folds, blocks, periods[:, column], sharpes, overfitting, seed),
+            _judged(name, each, samples, tested, folds, blocks, periods[:, column], trial_sharpes, overfitting, seed),
             duel=None if rival is None else _duel(each, tested, rival),
         )
         for column, (name, each) in enumerate(answers.items())
@@ -183,11 +183,6 @@ def _duel(answers: _Answers, tested: Samples, rival: Rival) -> Duel:
     )
 
 
-def _place(fold: Fold, folds: Sequence[Fold]) -> slice:
-    begins = sum(len(each.test) for each in folds if each.test[0] < fold.test[0])
-    return slice(begins, begins + len(fold.test))
-
-
 def _blocks(samples: Samples) -> IntArray:
     days = (samples.opened_at - samples.opened_at[0]) / np.timedelta64(1, "D")
     blocks: IntArray = (days // BLOCK_DAYS).astype(np.intp)
@@ -206,13 +201,13 @@ def _judged(
     folds: Sequence[Fold],
     blocks: IntArray,
     period_returns: FloatArray,
-    sharpes: FloatArray,
+    trial_sharpes: FloatArray,
     overfitting: float | None,
     seed: int,
 ) -> Evaluation:
     won, returns, probability = tested.is_profitable, tested.net_return, answers.probability
     naive = np.concatenate([np.full(len(fold.test), samples.is_profitable[fold.train].mean()) for fold in folds])
-    results = tuple(_fold(fold, folds, samples, answers, naive) for fold in folds)
+    results = tuple(_fold(fold, samples, answers, naive, fold.test - folds[0].test[0]) for fold in folds)
     kept, familiar = returns[answers.keeps], answers.keeps & ~answers.is_novel
     evaluation = Evaluation(
         family=name,
@@ -227,7 +222,7 @@ def _judged(
         return_all=float(returns.mean()),
         return_kept=float(kept.mean()) if len(kept) else None,
         interval_kept=mean_interval(kept, blocks[answers.keeps], draws=DRAWS, seed=seed) if len(kept) else None,
-        deflated_sharpe=deflated_sharpe(period_returns, sharpes),
+        deflated_sharpe=deflated_sharpe(period_returns, trial_sharpes),
         overfitting=overfitting,
         return_expected=float(answers.expected[familiar].mean()) if familiar.any() else None,
         reliability=_reliability(won, probability),
@@ -236,8 +231,8 @@ def _judged(
     return with_verdict(evaluation)
 
 
-def _fold(fold: Fold, folds: Sequence[Fold], samples: Samples, answers: _Answers, naive: FloatArray) -> FoldResult:
-    place = _place(fold, folds)
+def _fold(fold: Fold, samples: Samples, answers: _Answers, naive: FloatArray, place: IntArray) -> FoldResult:
+    """`place`: of the fold's test among all tested samples, which follow each other without a gap."""
     won, returns = samples.is_profitable[fold.test], samples.net_return[fold.test]
     kept = returns[answers.keeps[place]]
     return FoldResult(

@@ -45,8 +45,7 @@ class Forest:
     model: Any
 
     def raw(self, samples: Samples) -> FloatArray:
-        probability: FloatArray = self.model.predict_proba(samples.x.astype(np.float32))[:, -1].astype(np.float64)
-        return probability
+        return np.asarray(self.model.predict_proba(samples.x.astype(np.float32))[:, -1], dtype=np.float64)
 
     def onnx(self) -> bytes:
         from skl2onnx import convert_sklearn
@@ -61,8 +60,7 @@ class Forest:
         return content
 
     def importance(self) -> FloatArray | None:
-        weights: FloatArray = self.model.feature_importances_
-        return weights
+        return np.asarray(self.model.feature_importances_, dtype=np.float64)
 
 
 def random_forest(samples: Samples, seed: int) -> Trained:
@@ -85,23 +83,20 @@ def gradient_boosting(samples: Samples, seed: int) -> Trained:
     return Forest(model.fit(samples.x.astype(np.float32), samples.is_profitable))
 
 
-def _lstm(samples: Samples, seed: int) -> Trained:
-    from core.ml import networks
+def _network(kind: str) -> Family:
+    def train(samples: Samples, seed: int) -> Trained:
+        from core.ml import networks
 
-    return networks.train("lstm", samples, seed)
+        return networks.train(kind, samples, seed)
 
-
-def _transformer(samples: Samples, seed: int) -> Trained:
-    from core.ml import networks
-
-    return networks.train("transformer", samples, seed)
+    return Family(kind, train, takes_sequences=True)
 
 
 FAMILIES = (
     Family("random_forest", random_forest),
     Family("gradient_boosting", gradient_boosting),
-    Family("lstm", _lstm, takes_sequences=True),
-    Family("transformer", _transformer, takes_sequences=True),
+    _network("lstm"),
+    _network("transformer"),
 )
 ENSEMBLE = "ensemble"
 """The mean of the calibrated members."""

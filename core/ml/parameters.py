@@ -87,11 +87,11 @@ def stored_parameters(stored: Document | None) -> dict[str, InForce]:
     given = {} if stored is None else stored.data.get("parameters", {})
     where = "" if stored is None else stored.path
     found: dict[str, InForce] = value_of(dict[str, InForce], given, where)
-    return {name: each for name, each in found.items() if name in NAMES and _is_within(NAMES[name], each.value)}
-
-
-def _is_within(parameter: Parameter, value: float) -> bool:
-    return parameter.least <= value <= parameter.most
+    return {
+        name: each
+        for name, each in found.items()
+        if name in NAMES and NAMES[name].least <= each.value <= NAMES[name].most
+    }
 
 
 def learned(stored: Document | None, as_of: datetime) -> dict[str, float]:
@@ -118,6 +118,5 @@ def entry_of(strategy: str, features: Mapping[str, float]) -> Entry | None:
     if SCORE not in features:
         return None
     volatility, hours = features.get("volatility"), features.get(BAR_HOURS)
-    is_known = volatility is not None and hours is not None and hours > 0
-    annual = volatility * sqrt(HOURS_A_YEAR / hours) if is_known and volatility and hours else None
+    annual = volatility * sqrt(HOURS_A_YEAR / hours) if volatility and hours and hours > 0 else None
     return Entry(strategy, features[SCORE], annual)

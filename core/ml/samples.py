@@ -100,11 +100,11 @@ def bootstrap(
     days_per_bar = bars.timeframe.length.total_seconds() / 86_400
     horizon = max(1, round(exits.max_hold_days / days_per_bar))
     table = np.stack([features[name] for name in FEATURES[:-1]], axis=-1)
-
-    def of(strategy: Strategy) -> Samples:
-        return _of_strategy(strategy, bars, features, table, horizon, spread_frac, exits, costs, signals)
-
-    return merged([of(strategy) for strategy in strategies], BOOTSTRAP)
+    parts = [
+        _of_strategy(strategy, bars, features, table, horizon, spread_frac, exits, costs, signals)
+        for strategy in strategies
+    ]
+    return merged(parts, BOOTSTRAP)
 
 
 def _of_strategy(
@@ -182,12 +182,13 @@ def of_trades(trades: Iterable[Trade], *, bar_hours: float | None = None) -> tup
     The features are those of the entry's own record, never computed anew; profit is realised, net of fees. `bar_hours`:
     only trades that were decided on bars of this length, as those of hours are nothing like those of days.
     """
-    kept: list[tuple[Trade, list[float]]] = []
+    kept: list[Trade] = []
+    closed_at: list[np.datetime64] = []
     refused = []
     for trade in sorted(trades, key=lambda trade: (trade.opened_at, trade.trade_id)):
-        missing = [name for name in FEATURES if name not in trade.features]
         if trade.is_open or trade.closed_at is None:
             continue
+        missing = [name for name in FEATURES if name not in trade.features]
         if missing or trade.cost_usd <= 0:
             refused.append(f"{trade.trade_id}: {', '.join(missing) or 'its cost'} is not known")
             continue
@@ -195,26 +196,22 @@ def of_trades(trades: Iterable[Trade], *, bar_hours: float | None = None) -> tup
             known = trade.features.get(BAR_HOURS, "unknown many")
             refused.append(f"{trade.trade_id}: it was decided on bars of {known} hours, not of {bar_hours:g}")
             continue
-        kept.append((trade, [float(trade.features[name]) for name in FEATURES]))
-    x = np.array([values for _, values in kept], dtype=np.float64).reshape(len(kept), len(FEATURES))
-    return (
-        Samples(
-            FEATURES,
-            x,
-            None,
-            np.array([float(trade.realised_usd / trade.cost_usd) for trade, _ in kept], dtype=np.float64),
-            np.array([as_datetime64(trade.opened_at) for trade, _ in kept], dtype="datetime64[us]"),
-            np.array(
-                [as_datetime64(trade.closed_at) for trade, _ in kept if trade.closed_at is not None],
-                dtype="datetime64[us]",
-            ),
-            tuple(trade.symbol for trade, _ in kept),
-            tuple(trade.strategy for trade, _ in kept),
-            tuple(trade.exit_reason.partition(":")[0] or "unknown" for trade, _ in kept),
-            TRADED,
-        ),
-        tuple(refused),
+        kept.append(trade)
+        closed_at.append(as_datetime64(trade.closed_at))
+    x = np.array([[trade.features[name] for name in FEATURES] for trade in kept], dtype=np.float64)
+    own = Samples(
+        FEATURES,
+        x.reshape(len(kept), len(FEATURES)),
+        None,
+        np.array([float(trade.realised_usd / trade.cost_usd) for trade in kept], dtype=np.float64),
+        np.array([as_datetime64(trade.opened_at) for trade in kept], dtype="datetime64[us]"),
+        np.array(closed_at, dtype="datetime64[us]"),
+        tuple(trade.symbol for trade in kept),
+        tuple(trade.strategy for trade in kept),
+        tuple(trade.exit_reason.partition(":")[0] or "unknown" for trade in kept),
+        TRADED,
     )
+    return own, tuple(refused)
 
 
 def without_those_of(learned: Samples, own: Samples) -> Samples:

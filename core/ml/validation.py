@@ -156,14 +156,15 @@ def overfitting_probability(returns: FloatArray, benchmarks: FloatArray, n_parts
     for chosen in combinations(range(n_parts), n_parts // 2):
         inside = np.concatenate([parts[each] for each in chosen])
         outside = np.setdiff1d(np.arange(n_periods), inside)
-        best = int(np.argmax(_sharpes(returns[inside])))
-        after = _sharpes(every[outside])
+        best = int(np.argmax(sharpes(returns[inside])))
+        after = sharpes(every[outside])
         rank = (after < after[best]).sum() + ((after == after[best]).sum() + 1) / 2
         below.append(rank / (every.shape[1] + 1) <= 0.5)
     return float(np.mean(below))
 
 
-def _sharpes(returns: FloatArray) -> FloatArray:
-    deviation = returns.std(axis=0)
+def sharpes(returns: FloatArray, ddof: int = 0) -> FloatArray:
+    """(n_trials,) mean over deviation of (n_periods, n_trials) returns, zero of those that never vary."""
+    deviation = returns.std(axis=0, ddof=ddof)
     safe = np.where(deviation > 0, deviation, 1.0)
     return np.where(deviation > 0, returns.mean(axis=0) / safe, 0.0)

@@ -60,22 +60,8 @@ class Refusal:
     strategy: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Opinion:
-    """A strategy's view of a symbol. `score` is in [-1, 1] and averages zero where prices have no drift."""
-
-    symbol: str
-    source: str
-    score: float
-    reason: str
-
-    @property
-    def confidence(self) -> float:
-        return confidence_of(self.score)
-
-
 def confidence_of(score: float) -> float:
-    """A score in [-1, 1] as a confidence in [0, 1]."""
+    """A strategy's score, in [-1, 1] and zero on average where prices have no drift, as a confidence in [0, 1]."""
     return (1.0 + score) / 2.0
 
 

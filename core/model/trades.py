@@ -186,6 +186,12 @@ class OrderRecord:
         return self.intent.client_order_id
 
     @property
+    def order_ids(self) -> tuple[str, ...]:
+        """The broker's ids of the order and of its legs, as far as they are known."""
+        own = () if self.order_id is None else (self.order_id,)
+        return (*own, *(leg.order_id for leg in self.legs))
+
+    @property
     def is_over(self) -> bool:
         """Nothing more can fill: terminal with its legs, which a filled bracket must have shown first."""
         hides_legs = not self.legs and self.intent.order_class in WITH_RESTING_LEGS and self.filled_quantity > 0

@@ -17,7 +17,7 @@ from core.modules.crypto_exits import exit_of
 from core.modules.entries import EntryTerms, best_entry, blocked, size_reason
 from core.modules.module import Universe
 from core.modules.ordering import Kind, intent_of, stepped
-from core.modules.views import Scores, fresh_quote, opinions, scores, views_of
+from core.modules.views import Scores, fresh_quote, scores, views_of
 from core.risk.rebalance import trims
 from core.risk.regime import MarketState
 from core.settings import Settings
@@ -50,7 +50,7 @@ class Crypto:
     def monitor_positions(self, snapshot: Snapshot) -> tuple[Opportunity | Refusal, ...]:
         held = [position for position in snapshot.positions if position.asset_class is self.asset_class]
         known = snapshot.once(scores, _strategies) if held else {}
-        answers = [exit_of(snapshot, position, opinions(position.symbol, known)) for position in held]
+        answers = [exit_of(snapshot, position, known.get(position.symbol, {})) for position in held]
         closing = [answer for answer in answers if answer is not None]
         leaving = {answer.symbol for answer in closing}
         staying = [position for position in held if position.symbol not in leaving]

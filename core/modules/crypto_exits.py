@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 
-from core.model.judgement import HELD_FOR_ORDERS, Opinion, Opportunity, Refusal, Snapshot
+from core.model.judgement import HELD_FOR_ORDERS, Opportunity, Refusal, Snapshot
 from core.model.orders import Position, Purpose
 from core.modules.standing import standing
 
 
-def exit_of(snapshot: Snapshot, position: Position, views: Sequence[Opinion]) -> Opportunity | Refusal | None:
-    """The exit this position needs now, why it cannot be had, or None while it may stay."""
+def exit_of(snapshot: Snapshot, position: Position, scores: Mapping[str, float]) -> Opportunity | Refusal | None:
+    """The exit this position needs now, why it cannot be had, or None while it may stay. `scores`: by strategy."""
     if position.quantity <= 0:
         return None
     smallest_usd = snapshot.limits.risk.min_order_usd
     if position.quantity * position.price < smallest_usd:
         return Refusal(position.symbol, "dust", f"worth less than ${smallest_usd}, which the broker does not sell")
-    stand = standing(snapshot, position, views, snapshot.limits.exits)
+    stand = standing(snapshot, position, scores, snapshot.limits.exits)
     if stand.exit_reason is None:
         return None
     if position.available_quantity <= 0:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 
 from core.model.bars import as_datetime64
-from core.model.judgement import Opinion, Refusal, Snapshot
+from core.model.judgement import Refusal, Snapshot, confidence_of
 from core.model.limits import ExitRules
 from core.model.orders import Position
 from core.model.trades import Trade
@@ -30,7 +30,12 @@ class Standing:
 
 
 def standing(
-    snapshot: Snapshot, position: Position, views: Sequence[Opinion], rules: ExitRules, *, split: Decimal = Decimal(1)
+    snapshot: Snapshot,
+    position: Position,
+    scores: Mapping[str, float],
+    rules: ExitRules,
+    *,
+    split: Decimal = Decimal(1),
 ) -> Standing:
     """Stop and target are the largest trade's own; a position that the books do not know has them by its entry price.
 
@@ -39,7 +44,7 @@ def standing(
     """
     first = largest_trade(snapshot, position)
     quote = fresh_quote(snapshot, position.symbol)
-    confidences = {view.source: view.confidence for view in views}
+    score = None if first is None else scores.get(first.strategy)
     entry_price = position.average_entry_price
     stop_price = None if first is None or first.stop_price is None else first.stop_price / split
     target_price = None if first is None or first.target_price is None else first.target_price / split
@@ -50,7 +55,7 @@ def standing(
         target_price=target_price or exits.target_price(entry_price, rules),
         peak_price=entry_price if split != 1 else _peak_price(snapshot, position, first),
         opened_at=None if first is None else first.opened_at,
-        confidence=None if first is None else confidences.get(first.strategy),
+        confidence=None if score is None else confidence_of(score),
     )
     leave_confidence = snapshot.limits.signals.leave_confidence
     return Standing(held, first, exits.exit_reason(held, snapshot.as_of, rules, leave_confidence=leave_confidence))

@@ -22,7 +22,7 @@ from core.modules.entries import EntryTerms, best_entry, blocked, size_reason
 from core.modules.module import Universe
 from core.modules.ordering import Kind, intent_of, stepped
 from core.modules.stocks_exits import alarms, exit_of, protections, without
-from core.modules.views import Scores, fresh_quote, opinions, scores, views_of
+from core.modules.views import Scores, fresh_quote, scores, views_of
 from core.risk.corporate_actions import newest_jumps
 from core.risk.rebalance import trims
 from core.risk.regime import MarketState
@@ -82,7 +82,7 @@ class Stocks:
             return ()
         shut = closed(snapshot.clock)
         known = snapshot.once(scores, _strategies)
-        answers = [exit_of(snapshot, position, opinions(position.symbol, known), shut) for position in held]
+        answers = [exit_of(snapshot, position, known.get(position.symbol, {}), shut) for position in held]
         closing = [answer for answer in answers if answer is not None]
         staying = without(held, closing)
         trimmed = () if shut else trims(snapshot, staying, self.asset_class, halves(snapshot))

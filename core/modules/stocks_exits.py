@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from decimal import Decimal
 
-from core.model.judgement import HELD_FOR_ORDERS, Opinion, Opportunity, Refusal, Snapshot
+from core.model.judgement import HELD_FOR_ORDERS, Opportunity, Refusal, Snapshot
 from core.model.market import AssetClass
 from core.model.orders import Order, OrderStatus, OrderType, Position, Purpose, Side
 from core.modules.standing import Standing, largest_trade, standing
@@ -20,9 +20,9 @@ ONE_SHARE, ONE_USD = Decimal(1), Decimal(1)
 
 
 def exit_of(
-    snapshot: Snapshot, position: Position, views: Sequence[Opinion], shut: str | None
+    snapshot: Snapshot, position: Position, scores: Mapping[str, float], shut: str | None
 ) -> Opportunity | Refusal | None:
-    """The exit this position needs now, why it cannot be had, or None while it may stay.
+    """The exit this position needs now, why it cannot be had, or None while it may stay. `scores`: by strategy.
 
     Market orders are sent in a session only (`shut`: why none is open); between sessions the resting orders protect.
     What rests is canceled first.
@@ -30,7 +30,7 @@ def exit_of(
     symbol = position.symbol
     if position.quantity < 0:
         return _buy_back(snapshot, position, shut)
-    stand = _standing(snapshot, position, views)
+    stand = _standing(snapshot, position, scores)
     if position.quantity * stand.held.price < ONE_USD:
         return Refusal(symbol, "dust", f"worth less than ${ONE_USD}, which the broker does not sell")
     if stand.exit_reason is None:
@@ -138,7 +138,7 @@ def _fraction_to_stop(snapshot: Snapshot, position: Position, fraction: Decimal)
     if fraction <= 0 or asset is None or asset.quantity_increment >= ONE_SHARE:
         return Decimal(0)
     quantity = floor_to(min(fraction, position.available_quantity), asset.quantity_increment)
-    stop_price = _standing(snapshot, position, ()).held.stop_price
+    stop_price = _standing(snapshot, position, {}).held.stop_price
     return quantity if quantity * stop_price >= ONE_USD else Decimal(0)
 
 
@@ -146,7 +146,7 @@ def _protection(
     snapshot: Snapshot, position: Position, quantity: Decimal, missing: str, *, after_cancel: tuple[str, ...] = ()
 ) -> Opportunity:
     """Stop and target together for a position of whole shares, the stop alone for any part of another."""
-    stand = _standing(snapshot, position, ())
+    stand = _standing(snapshot, position, {})
     is_whole = position.quantity == floor_to(position.quantity, ONE_SHARE)
     return Opportunity(
         symbol=position.symbol,
@@ -177,8 +177,8 @@ def _is_ghost(order: Order, position: Position) -> bool:
     return order.status is OrderStatus.UNKNOWN and position.available_quantity >= position.quantity
 
 
-def _standing(snapshot: Snapshot, position: Position, views: Sequence[Opinion]) -> Standing:
-    return standing(snapshot, position, views, snapshot.limits.stocks.exits, split=_split(snapshot, position))
+def _standing(snapshot: Snapshot, position: Position, scores: Mapping[str, float]) -> Standing:
+    return standing(snapshot, position, scores, snapshot.limits.stocks.exits, split=_split(snapshot, position))
 
 
 def _split(snapshot: Snapshot, position: Position) -> Decimal:

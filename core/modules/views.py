@@ -7,7 +7,7 @@ from math import isfinite
 
 from core.errors import FAULTS
 from core.model.features import Features
-from core.model.judgement import Opinion, Refusal, Snapshot, SymbolView, confidence_of
+from core.model.judgement import Refusal, Snapshot, SymbolView, confidence_of
 from core.model.market import Quote
 from core.strategies.strategy import Strategy
 
@@ -39,18 +39,8 @@ def scores(snapshot: Snapshot, strategies_of: Callable[[str], Sequence[Strategy]
     return found
 
 
-def opinion(symbol: str, source: str, score: float) -> Opinion:
-    """One strategy's score as a view that can be told."""
-    return Opinion(symbol, source, score, told(source, score))
-
-
 def told(source: str, score: float) -> str:
     return f"{source} score {score:+.2f}"
-
-
-def opinions(symbol: str, known: Scores) -> tuple[Opinion, ...]:
-    """What the symbol's strategies say, in their order."""
-    return tuple(opinion(symbol, source, score) for source, score in known.get(symbol, {}).items())
 
 
 def fresh_quote(snapshot: Snapshot, symbol: str) -> Quote | Refusal:

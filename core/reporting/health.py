@@ -48,10 +48,10 @@ def job_health(job: Job, *, due_at: datetime, finished_at: datetime | None, as_o
     The newest one that is due may still be under way, or be retried until the next.
     """
     matters = job.opens_positions or job.watches_positions
-    if finished_at is None:
-        return JobHealth(job.name, job.cron, job.time_zone, matters, due_at, None, None, JobState.NEVER)
-    state = JobState.LATE if finished_at < due_at - SKEW else JobState.ON_TIME
-    age_s = int((as_of - finished_at).total_seconds())
+    state, age_s = JobState.NEVER, None
+    if finished_at is not None:
+        state = JobState.LATE if finished_at < due_at - SKEW else JobState.ON_TIME
+        age_s = int((as_of - finished_at).total_seconds())
     return JobHealth(job.name, job.cron, job.time_zone, matters, due_at, finished_at, age_s, state)
 
 

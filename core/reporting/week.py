@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,10 +12,8 @@ from zoneinfo import ZoneInfo
 from core.model.orders import Account, Position
 from core.model.trades import ZERO, Books, TrackRecord
 from core.ports import Document
-from core.reporting.alarms import alarm_figures
+from core.reporting.cycles import alarm_figures, exposure_figures, mode_changes, refusal_figures
 from core.reporting.history import CycleFacts
-from core.reporting.performance import exposure_figures, mode_changes
-from core.reporting.refusals import refusal_figures
 from core.reporting.round_trips import RoundTrip, TradeFigures, grouped, round_trips, trade_figures
 from core.reporting.statistics import max_drawdown, wilson_interval
 from core.reporting.week_fills import sided_fills, told_of_activities
@@ -44,6 +42,22 @@ class Week:
     def best_and_worst(self) -> tuple[RoundTrip, ...]:
         ranked = sorted(self.closed, key=lambda trip: trip.realised_usd)
         return (ranked[-1], ranked[0]) if ranked else ()
+
+
+def bill_part_usd(usd_per_month: Decimal, length: timedelta) -> Decimal:
+    """What a monthly bill comes to in so long a time, to the cent; a month is a twelfth of 365 days."""
+    return cents(usd_per_month * 12 * (length // timedelta(seconds=1)) / (365 * 86_400))
+
+
+def infrastructure_figures(usd_per_month: Decimal | None, length: timedelta, missing: Missing) -> dict[str, Any]:
+    """The part of what the owner says that the cloud costs in a month."""
+    if usd_per_month is not None:
+        return {"infrastructure_cost_usd": dollars(bill_part_usd(usd_per_month, length))}
+    missing["infrastructure_cost_usd"] = (
+        "a running system does not see its bill; set INFRASTRUCTURE_USD_PER_MONTH to the last one, or to what "
+        "`make cost` estimates"
+    )
+    return {"infrastructure_cost_usd": None}
 
 
 def week_figures(week: Week, entry_reasons: Mapping[str, str], missing: Missing) -> dict[str, Any]:
@@ -228,6 +242,8 @@ def summary(told: Mapping[str, Any]) -> str:
     parts.append(told_of_activities(told["broker_activities"]))
     cost_usd = told["intelligence_cost_usd"]
     parts.append("Market intelligence did not run." if cost_usd is None else f"Opinions cost {cost_usd} dollars.")
+    if (bill_usd := told["infrastructure_cost_usd"]) is not None:
+        parts.append(f"The cloud cost {bill_usd} dollars, by the month's bill that was set.")
     parts.append(f"The mode is {told['mode']}; changes of it: {len(told['mode_changes'])}, alarms: {told['alarms']}.")
     return " ".join([*parts, DEPOSITS])
 

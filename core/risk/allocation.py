@@ -7,7 +7,7 @@ from decimal import Decimal
 from core.model.judgement import Snapshot
 from core.model.limits import RiskLimits
 from core.model.market import AssetClass
-from core.model.trades import EquityMarks, TrackRecord
+from core.model.trades import TrackRecord
 
 MIN_CLOSED_TRADES = 30
 MONTH_LOSS_EMERGENCY_FRAC = Decimal("-0.05")
@@ -20,7 +20,8 @@ PROFITABLE_FRAC = Decimal("0.60")
 
 def class_share(snapshot: Snapshot, asset_class: AssetClass) -> tuple[Decimal, str]:
     """The largest share of equity this class may hold now, and why."""
-    month_change_frac = _month_change_frac(snapshot.account.equity_usd, snapshot.books.marks)
+    month_start_usd = snapshot.books.marks.month_start_usd
+    month_change_frac = None if month_start_usd <= 0 else snapshot.account.equity_usd / month_start_usd - 1
     return class_shares(snapshot.books.record, month_change_frac, snapshot.limits.risk)[asset_class]
 
 
@@ -51,16 +52,10 @@ def class_shares(
 def _earned_frac(record: TrackRecord) -> tuple[Decimal, str]:
     """By the win rate of all closed trades: fewer than 30 or below 45 %, a quarter; up to 60 %, 40 %; above, 60 %."""
     if record.closed_trades < MIN_CLOSED_TRADES:
-        return (
-            LEARNING_FRAC,
-            f"{record.closed_trades} closed trades, {MIN_CLOSED_TRADES} are needed to trust a win rate",
-        )
+        reason = f"{record.closed_trades} closed trades, {MIN_CLOSED_TRADES} are needed to trust a win rate"
+        return LEARNING_FRAC, reason
     win_rate = Decimal(record.winning_trades) / record.closed_trades
     shown = f"win rate {win_rate:.0%} of {record.closed_trades}"
     if win_rate < Decimal("0.45"):
         return LEARNING_FRAC, shown
     return (STABLE_FRAC if win_rate <= Decimal("0.60") else PROFITABLE_FRAC), shown
-
-
-def _month_change_frac(equity_usd: Decimal, marks: EquityMarks) -> Decimal | None:
-    return None if marks.month_start_usd <= 0 else equity_usd / marks.month_start_usd - 1

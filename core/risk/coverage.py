@@ -26,17 +26,14 @@ ZERO, ONE = Decimal(0), Decimal(1)
 class Coverage:
     """The exits of one position, in absolute units.
 
-    `resting_quantity`: what a stop at the broker would sell. `is_watched`: a cycle or the monitor looks at it.
-    `to_protect`: whole shares that a stop at the broker could protect and does not; `fraction`: what is left besides,
-    less than a share, which a stop for the day could. `gap`: units without any exit; what a market order is closing has
-    one.
+    `resting_quantity`: what a stop at the broker would sell. `to_protect`: whole shares that a stop at the broker could
+    protect and does not; `fraction`: what is left besides, less than a share, which a stop for the day could. `gap`:
+    units without any exit; a market order that is closing them is one, and so is a cycle or monitor that looks at them.
     """
 
     symbol: str
-    asset_class: AssetClass
     quantity: Decimal
     resting_quantity: Decimal
-    is_watched: bool
     to_protect: Decimal
     fraction: Decimal
     gap: Decimal
@@ -115,10 +112,8 @@ def _coverage(position: Position, live: Sequence[Order], idle: timedelta | None)
     gap = ZERO if is_watched else max(ZERO, quantity - resting - leaving)
     return Coverage(
         position.symbol,
-        position.asset_class,
         quantity,
         resting,
-        is_watched,
         to_protect,
         unstopped - to_protect,
         gap,

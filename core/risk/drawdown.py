@@ -1,8 +1,13 @@
-"""How losses shrink what may be risked; nothing here ever answers more than one."""
+"""The equity marks that losses are measured against, and how losses shrink what may be risked."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime
 from decimal import Decimal
+
+from core.model.judgement import Mode, ModeState
+from core.model.trades import EquityMarks
 
 STEPS = (
     (Decimal("0.15"), Decimal(0)),
@@ -10,6 +15,17 @@ STEPS = (
     (Decimal("0.05"), Decimal("0.75")),
 )
 """(drawdown from the peak, size factor), deepest first."""
+
+
+def marked(marks: EquityMarks, equity_usd: Decimal, as_of: datetime, mode: ModeState) -> EquityMarks:
+    """A new month starts a new mark; the peak rises with equity, and starts anew after a person resumed trading."""
+    day = as_of.date()
+    if (day.year, day.month) != (marks.day.year, marks.day.month):
+        marks = replace(marks, month_start_usd=equity_usd)
+    marks = replace(marks, day=day)
+    if mode.mode is Mode.ACTIVE and mode.is_by_a_person and mode.at > marks.peak_since:
+        return replace(marks, peak_usd=equity_usd, peak_since=mode.at)
+    return replace(marks, peak_usd=max(marks.peak_usd, equity_usd))
 
 
 def drawdown_frac(equity_usd: Decimal, peak_usd: Decimal) -> Decimal:

@@ -29,17 +29,10 @@ class MarketState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Regime:
-    """The state and why, with its figures where they can be had.
-
-    `trend_frac`: the index over its 50-day mean, minus one. `breadth_frac`: share of symbols above their own.
-    `volatility_percentile`: share of the earlier days at hand with a lower 20-day realised volatility of the index.
-    """
+    """The state, and why in words and figures."""
 
     state: MarketState
     reason: str
-    trend_frac: float | None = None
-    breadth_frac: float | None = None
-    volatility_percentile: float | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +54,12 @@ def regime(bars: Bars, asset_class: AssetClass = AssetClass.STOCK) -> Regime:
     needed = MEAN_BARS + VOLATILITY_BARS
     if len(close) < needed:
         return Regime(MarketState.UNKNOWN, f"{len(close)} bars of {index.name}, {needed} are needed")
-    trend = float(close[-1] / (close[-MEAN_BARS:].sum() / MEAN_BARS) - 1)
-    percentile = volatility_percentile(close)
     above = above_mean(bars)
     if len(above) < least:
         reason = f"only {len(above)} symbols have {MEAN_BARS} bars, {least} are needed to see breadth"
-        return Regime(MarketState.UNKNOWN, reason, trend, None, percentile)
+        return Regime(MarketState.UNKNOWN, reason)
+    trend = float(close[-1] / (close[-MEAN_BARS:].sum() / MEAN_BARS) - 1)
+    percentile = volatility_percentile(close)
     breadth = np.count_nonzero(above) / len(above)
     shown = (
         f"{index.name} {trend:+.1%} from its {MEAN_BARS}-day mean, {breadth:.0%} of {len(above)} symbols above theirs, "
@@ -77,7 +70,7 @@ def regime(bars: Bars, asset_class: AssetClass = AssetClass.STOCK) -> Regime:
         state = MarketState.BULLISH
     elif trend < 0 and breadth < FEW_ABOVE:
         state = MarketState.BEARISH
-    return Regime(state, shown, trend, breadth, percentile)
+    return Regime(state, shown)
 
 
 def market_index(bars: Bars, asset_class: AssetClass) -> Index | str:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from core.cycle.claim import LEASE_PATH, Lease
-from core.documents import parsed
+from core.cycle.claim import LEASE_PATH
 from core.errors import CronfolioError
 from core.model.market import AssetClass
 from core.model.orders import SHORTING
-from core.ports import Document
 
 from .asked import Asked
+from .status import lease_of
 
 CHECKED_PAIR = "BTC/USD"
 
@@ -61,7 +60,7 @@ class Ready:
 
 def ready(asked: Asked) -> Ready:
     here = asked.instance
-    lease, store = _reached(lambda: _lease(here.store.read([LEASE_PATH])[0]), None)
+    lease, store = _reached(lambda: lease_of(*here.store.read([LEASE_PATH])), None)
     since = max(lease.watched.values(), default=None) if lease is not None else None
     told, broker = _reached(lambda: (here.broker.clock(), here.broker.account()), since)
     clock, account = told or (None, None)
@@ -81,7 +80,3 @@ def _reached(call: Callable[[], Any], since: datetime | None) -> tuple[Any, Reac
         answer, error = None, str(failure)
     took_ms = round((time.monotonic() - began_s) * 1000, 1)
     return answer, Reached(error is None, took_ms, error, since if error else None)
-
-
-def _lease(stored: Document | None) -> Lease | None:
-    return None if stored is None else parsed(Lease, stored)

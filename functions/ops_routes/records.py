@@ -12,7 +12,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from core.cycle.claim import BOOKS_PATH
-from core.documents import parsed
+from core.documents import parsed, value_of
 from core.model.market import AssetClass
 from core.model.orders import Side
 from core.model.trades import Books, Outcome, TrackRecord, Trade
@@ -226,15 +226,5 @@ def cycle(asked: Asked) -> StoredCycle:
     (stored,) = asked.instance.store.read([f"cycles/{cycle_id}"])
     if stored is None:
         raise NotThere(f"there is no cycle {cycle_id}; GET /status names the newest")
-    data = stored.data
-    return StoredCycle(
-        cycle_id=cycle_id,
-        module=data["module"],
-        state=data["state"],
-        started_at=data["started_at"],
-        finished_at=data.get("finished_at"),
-        deliveries=data["deliveries"],
-        revision=data["revision"],
-        plan=data.get("plan"),
-        report=data.get("report"),
-    )
+    absent = {"finished_at": None, "plan": None, "report": None}
+    return value_of(StoredCycle, {**absent, **stored.data, "cycle_id": cycle_id}, stored.path)

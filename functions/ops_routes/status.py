@@ -131,14 +131,14 @@ def seen_by(asked: Asked) -> Seen:
     return Seen(
         mode=mode_of(mode, is_first_run=is_first_run, as_of=now),
         books=None if books is None else parsed(Books, books),
-        lease=_lease(lease),
+        lease=lease_of(lease),
         cycles=cycles,
         last=last,
         facts=facts,
     )
 
 
-def _lease(stored: Document | None) -> Lease | None:
+def lease_of(stored: Document | None) -> Lease | None:
     return None if stored is None else parsed(Lease, stored)
 
 

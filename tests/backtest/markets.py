@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 
 FIRST = datetime(2023, 10, 2, tzinfo=UTC)
+START, END = datetime(2024, 2, 5, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
+"""The window that most tests play, by both modules."""
+MODULES = ("crypto", "stocks")
 DAYS = 230
 COINS = {"BTC/USD": 40_000.0, "ETH/USD": 2_000.0, "LTC/USD": 80.0}
 STOCKS = {

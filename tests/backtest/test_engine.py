@@ -1,26 +1,21 @@
-"""Backtests in process: each decision is the live cycle's, none knows the future, and what goes wrong is told."""
+"""Backtests in process: each decision is the live cycle's, and what goes wrong is told."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from cli import backtest as command
 from cli.acts import Act
-from cli.main import main
-from cli.recordings.loaded import as_values, loaded_recording, spread_frac
-from core.backtest import facts, quotes
-from core.backtest.engine import Backtest, Due, Setup, Watcher, backtest
+from cli.figures.performance import performance
+from cli.recordings.loaded import as_values, loaded_recording
+from core.backtest.engine import Backtest, Setup, backtest
 from core.backtest.exchange import SimulatedExchange
-from core.backtest.lookahead import look_ahead
 from core.backtest.recording import Recording, Series
 from core.cycle.evidence import canonical
 from core.errors import BadRequest, BrokerRefused
@@ -29,33 +24,12 @@ from core.model.features import Features
 from core.model.judgement import Decision, Mode, Snapshot
 from core.model.market import AssetClass, Timeframe
 from core.model.orders import OrderIntent
-from core.model.universe import Group
-from core.modules import crypto, stocks, strategy_names
-from core.reporting.performance import performance
+from core.modules import stocks
 from core.strategies import GENERAL
-from core.strategies.strategy import Strategy
-from tests.backtest.markets import written
+from tests.backtest.markets import END, MODULES, START, written
+from tests.backtest.planted import with_strategy
 from tests.venue import option_chains
 from tests.venue.option_chains import TUESDAY, occ
-
-START, END = datetime(2024, 2, 5, tzinfo=UTC), datetime(2024, 3, 20, tzinfo=UTC)
-MODULES = ("crypto", "stocks")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return written(tmp_path_factory.mktemp("recording"), seed=13)
-
-
-@pytest.fixture(scope="module")
-def recording(folder: Path) -> Recording:
-    return loaded_recording(str(folder))
-
-
-@pytest.fixture
-def setup(recording: Recording) -> Setup:
-    act = Act("test", "", "", START, END, Decimal(100_000))
-    return command.set_up(act, MODULES, recording, {"MARKET_TIER": "4"})[0]
 
 
 def decisions(setup: Setup, recording: Recording) -> tuple[dict[str, bytes], Backtest]:
@@ -120,118 +94,6 @@ def test_another_run_is_the_same_to_the_last_digit(setup: Setup, recording: Reco
     assert backtest(setup, recording) == backtest(setup, recording)
 
 
-def test_no_strategy_looks_ahead(setup: Setup, recording: Recording) -> None:
-    said: set[str] = set()
-
-    def run(known: Recording, due: tuple[Due, ...], watch: Watcher) -> None:
-        def heard(snapshot: Snapshot, decision: Decision) -> None:
-            said.update(name for view in decision.views for name in view.facts)
-            watch(snapshot, decision)
-
-        assert not backtest(replace(setup, due=due), known, watch=heard).ended_early
-
-    found = look_ahead(run, recording, setup.due, spreads=spread_frac)
-
-    assert found.leak == ""
-    assert found.compared >= len(setup.due)
-    assert [at.hour for at in found.cuts] == [14, 0, 0, 14, 14, 0]
-    assert found.at_edge == 6
-    every = {name for module in MODULES for name in strategy_names()[module]}
-    assert all(any(name in word for word in said) for name in every)
-
-
-def test_a_strategy_that_knows_the_whole_recording_is_found(
-    setup: Setup, recording: Recording, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The usual leak: a figure is held against its mean over all of the data, and so against its own future."""
-
-    def run(known: Recording, due: tuple[Due, ...], watch: Watcher) -> None:
-        whole = known.series["BTC/USD"]
-        mean = float(np.diff(np.log(whole.close)).std())
-
-        def score(features: Features) -> FloatArray:
-            scored: FloatArray = np.tanh(features["volatility"] / mean - 1)
-            return scored
-
-        monkeypatch.setattr(crypto, "GENERAL", (replace(GENERAL[0], score=score), *GENERAL[1:]))
-        backtest(replace(setup, due=due), known, watch=watch)
-
-    found = look_ahead(run, recording, setup.due, spreads=spread_frac)
-
-    assert "crypto_cycle-2024-02-05" in found.leak
-    assert "knew what came after" in found.leak
-
-
-def test_a_bar_that_is_believed_before_it_ends_is_found(
-    setup: Setup, recording: Recording, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    honest = facts.track
-
-    def hasty(*arguments: object) -> facts.Track:
-        found = honest(*arguments)  # type: ignore[arg-type]
-        return replace(found, ended_at=found.ended_at - np.timedelta64(1, "D"))
-
-    monkeypatch.setattr(facts, "track", hasty)
-
-    def run(known: Recording, due: tuple[Due, ...], watch: Watcher) -> None:
-        backtest(replace(setup, due=due), known, watch=watch)
-
-    assert look_ahead(run, recording, setup.due, spreads=spread_frac).leak
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_a_running_bar_that_is_seen_whole_is_found_in_each_module(
-    setup: Setup, recording: Recording, monkeypatch: pytest.MonkeyPatch, module: str
-) -> None:
-    """Features, or prices, that know how the bar of this moment ends: nothing differs but at the edge of a cut. All
-    quarters of these 71 cycles end with a coin's."""
-    setup = replace(setup, due=setup.due[:71])
-    honest, price = facts.Sights._windows, quotes.Tape.__init__
-    of_stocks = module == "stocks"
-
-    def hasty(sights: facts.Sights, *arguments: Any) -> Any:
-        now = sights._now
-        if sights._universe.follows_sessions is of_stocks:
-            sights._now = now + np.timedelta64(1, "D")
-        try:
-            return honest(sights, *arguments)
-        finally:
-            sights._now = now
-
-    def closing(tape: quotes.Tape, series: Series) -> None:
-        price(tape, series)
-        if (series.asset_class is AssetClass.STOCK) is of_stocks:
-            tape._opens = tape._closes
-
-    with monkeypatch.context() as planted:
-        planted.setattr(facts.Sights, "_windows", hasty)
-        assert f"{module}_cycle" in checked(setup, recording)
-    if of_stocks:  # a coin's cycle comes as its bar begins
-        monkeypatch.setattr(quotes.Tape, "__init__", closing)
-        assert f"{module}_cycle" in checked(setup, recording)
-
-
-def test_spreads_that_know_the_future_are_found(setup: Setup, recording: Recording) -> None:
-    def ahead(series: Series) -> Series:
-        later = np.concatenate([series.spread_frac[30:], series.spread_frac[-30:]])
-        return replace(series, spread_frac=np.where(np.isnan(series.spread_frac), np.nan, later))
-
-    known = replace(recording, series={name: ahead(series) for name, series in recording.series.items()})
-
-    assert checked(setup, recording) == ""
-    assert "knew what came after" in checked(setup, known)
-
-
-def checked(setup: Setup, recording: Recording) -> str:
-    """The leak that is found."""
-    return look_ahead(
-        lambda known, due, watch: backtest(replace(setup, due=due), known, watch=watch),
-        recording,
-        setup.due,
-        spreads=spread_frac,
-    ).leak
-
-
 def test_a_strategy_that_raises_is_named_and_what_was_done_is_kept(
     setup: Setup, recording: Recording, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -243,7 +105,7 @@ def test_a_strategy_that_raises_is_named_and_what_was_done_is_kept(
             raise ZeroDivisionError("a mean of nothing")
         return GENERAL[0].score(features)
 
-    monkeypatch.setattr(stocks, "STRATEGIES_OF", _with(stocks.STRATEGIES_OF, replace(GENERAL[0], score=score)))
+    monkeypatch.setattr(stocks, "STRATEGIES_OF", with_strategy(stocks.STRATEGIES_OF, replace(GENERAL[0], score=score)))
 
     result = backtest(setup, recording)
 
@@ -253,13 +115,6 @@ def test_a_strategy_that_raises_is_named_and_what_was_done_is_kept(
     )
     assert result.history.cycles[-1].as_of == datetime(2024, 3, 4, tzinfo=UTC)
     assert sum(cycle.module == "stocks" for cycle in result.history.cycles) == 20
-
-
-def _with(strategies: Mapping[Group, tuple[Strategy, ...]], planted: Strategy) -> dict[Group, tuple[Strategy, ...]]:
-    return {
-        group: tuple(planted if each.name == planted.name else each for each in own)
-        for group, own in strategies.items()
-    }
 
 
 def test_ctrl_c_keeps_what_was_done(setup: Setup, recording: Recording) -> None:
@@ -276,62 +131,6 @@ def test_ctrl_c_keeps_what_was_done(setup: Setup, recording: Recording) -> None:
     assert result.history.cycles == tuple(done)
 
 
-@pytest.fixture
-def invoke(folder: Path, tmp_path: Path) -> Callable[..., tuple[int, str]]:
-    def run(*arguments: str) -> tuple[int, str]:
-        found = CliRunner().invoke(main, ["backtest", "--data", str(folder), "--out", str(tmp_path), *arguments])
-        return found.exit_code, " ".join(found.output.split())
-
-    return run
-
-
-def test_the_command_reports_and_checks_for_looking_ahead(
-    invoke: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
-    code, output = invoke("--from", "2024-02-05", "--to", "2024-02-20", "--check-lookahead")
-
-    assert code == 0
-    assert "decisions made again without the future, none differs; 6 of them at the edge of what was known" in output
-    assert "Cut at 2024-02-07 00:00, 2024-02-07 14:45, 2024-02-09 14:45," in output
-    assert "fills are compared with the venue in the tests" in output
-    assert "2024-02-05 to 2024-02-20" in output
-    assert (tmp_path / "report.html").stat().st_size > 1000
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (("--from", "2024-03-01", "--to", "2024-02-01"), "--to 2024-02-01 00:00 is not after --from 2024-03-01 00:00"),
-        (("--from", "2019-01-01", "--to", "2024-02-01"), "and --from 2019-01-01 00:00 lies outside it"),
-        (("--from", "2024-02-01", "--to", "2030-01-01"), "and --to 2030-01-01 00:00 lies after it"),
-        (("--modules", "crypto,bonds"), "bonds is no module; use crypto, stocks, options"),
-        (("--modules", "crypto,crypto"), "names a module twice"),
-        (
-            ("--modules", "options", "--from", "2024-02-01", "--to", "2024-03-01"),
-            "holds nothing for the module options",
-        ),
-        (("--modules", "stocks", "--from", "2024-02-03", "--to", "2024-02-04"), "no cycle is due"),
-        (("--modules", "stocks", "--every", "4h"), "--every is the time between crypto cycles, and stocks has none"),
-    ],
-)
-def test_what_cannot_be_run_is_refused_in_a_sentence(
-    invoke: Callable[..., tuple[int, str]], arguments: tuple[str, ...], sentence: str
-) -> None:
-    code, output = invoke(*arguments)
-
-    assert code == 1
-    assert sentence in output
-
-
-def test_cycles_that_come_more_often_than_bars_are_told(invoke: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
-    window = ("--modules", "crypto", "--from", "2024-02-05", "--to", "2024-02-06")
-    told = "Crypto cycles come every 420 minutes over bars of 1Day: between two bars no price changes."
-
-    assert told in invoke(*window, "--every", "7h")[1]
-    assert told in (tmp_path / "report.md").read_text()
-    assert "Crypto cycles come" not in invoke(*window)[1]
-
-
 def test_options_begin_with_their_first_chain(recording: Recording) -> None:
     """Bars of AAPL since October 2023, one chain on 2024-01-02 at 19:30 UTC."""
     quotes = {occ("C", 200, underlying="AAPL"): (1.0, 1.1)}
@@ -342,28 +141,6 @@ def test_options_begin_with_their_first_chain(recording: Recording) -> None:
     with pytest.raises(BadRequest, match=r"for options runs from 2024-01-02 00:00 .* and --from 2023-11-01 00:00 lies"):
         command.set_up(act, ("options",), both)
     command.set_up(replace(act, start=datetime(2024, 1, 2, tzinfo=UTC)), ("options",), both)
-
-
-def test_coins_beside_options_need_a_recording_of_both() -> None:
-    found = CliRunner().invoke(main, ["backtest", "--modules", "crypto,options"])
-
-    assert found.exit_code == 1
-    assert "name yours with --data" in " ".join(found.output.split())
-
-
-def test_a_run_that_fails_reports_what_was_done_and_exits_with_one(
-    invoke: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    def score(features: Features) -> FloatArray:
-        raise ValueError("no such column")
-
-    monkeypatch.setattr(stocks, "STRATEGIES_OF", _with(stocks.STRATEGIES_OF, replace(GENERAL[0], score=score)))
-
-    code, output = invoke("--from", "2024-02-05", "--to", "2024-02-20")
-
-    assert code == 1
-    assert "Not complete: stocks_cycle-2024-02-05T14:45:00Z failed (strategy momentum, asked for AAPL)" in output
-    assert "did not come to its end" in (tmp_path / "report.md").read_text()
 
 
 def bars(opened_on: list[str], prices: list[float]) -> Series:

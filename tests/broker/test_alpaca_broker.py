@@ -213,6 +213,20 @@ def test_activities_are_read_to_the_last_page() -> None:
     assert {fill.symbol for fill in fills} == {"BTCUSD"}
 
 
+def test_an_activity_without_an_id_hides_none_behind_it() -> None:
+    """I-45: the page after it is still read, so that no fill is lost to an entry that nobody can read."""
+
+    def page(asked: Asked) -> tuple[int, Any]:
+        first = 0 if "page_token" not in asked.params else int(asked.params["page_token"][:4]) + 1
+        entries = [fill_json(number) for number in range(first, min(first + ACTIVITIES_PAGE, 250))]
+        return 200, [entry | ({"id": None} if entry["id"][:4] in ("0099", "0198") else {}) for entry in entries]
+
+    with scripted(page) as script:
+        fills = broker(script.url).activities(since=NOON).fills
+
+    assert {int(fill.fill_id[:4]) for fill in fills} == set(range(250)) - {99, 198}
+
+
 def test_fees_in_coins_and_dollars_are_told_apart() -> None:
     fees = [
         {

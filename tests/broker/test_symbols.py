@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from core.broker.symbols import canonical_crypto
-from core.model.market import joined
+from core.broker.reading import canonical
+from core.errors import BadFacts
+from core.model.market import AssetClass, joined
 from core.settings import load
 
 KEYS = {"ALPACA_PAPER_API_KEY": "k", "ALPACA_PAPER_SECRET_KEY": "s", "CRONFOLIO_STATE": "sqlite:///x"}
@@ -14,12 +15,12 @@ KEYS = {"ALPACA_PAPER_API_KEY": "k", "ALPACA_PAPER_SECRET_KEY": "s", "CRONFOLIO_
 @pytest.mark.parametrize("symbol", [*load(KEYS).crypto_symbols, "USDT/USD", "ETH/BTC", "AAVE/USDT", "MATIC/USDC"])
 def test_every_symbol_survives_the_round_trip(symbol: str) -> None:
     """I-30: positions say BTCUSD, orders and data BTC/USD."""
-    assert canonical_crypto(joined(symbol)) == symbol
-    assert canonical_crypto(symbol) == symbol
+    assert canonical(joined(symbol), AssetClass.CRYPTO) == symbol
+    assert canonical(symbol, AssetClass.CRYPTO) == symbol
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "USD", ""])
 def test_what_is_no_pair_is_refused(symbol: str) -> None:
     """W-39: only what the broker calls crypto comes here, and then it must look like it."""
-    with pytest.raises(ValueError, match="no crypto pair"):
-        canonical_crypto(symbol)
+    with pytest.raises(BadFacts, match="no crypto pair"):
+        canonical(symbol, AssetClass.CRYPTO)

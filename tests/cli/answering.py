@@ -1,8 +1,9 @@
-"""A real HTTP server on 127.0.0.1 that answers POSTs from a list and keeps what it was asked."""
+"""A real HTTP server on 127.0.0.1 that answers POSTs from a list and keeps what it was asked; who else serves there."""
 
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -60,3 +61,10 @@ def answering(*statuses: int) -> Iterator[Answering]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def is_served(url: str) -> bool:
+    """Whether anybody listens at this http://HOST:PORT."""
+    host, _, port = url.removeprefix("http://").partition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import signal
 import subprocess
 import sys
 import threading
@@ -30,6 +33,7 @@ from core.ports import Write
 from core.schedules import CRYPTO_CYCLE, POSITION_MONITOR
 from core.state.sqlite import SqliteStore
 from tests.builders import books, trade, usd
+from tests.cli.answering import is_served
 
 ROOT = Path(__file__).parents[2]
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -77,6 +81,33 @@ def test_a_short_fault_run_holds_everything_and_prints_its_figures(recording: Pa
     assert int(re.search(r"fills +(\d+)", ran.stdout)[1]) > 3  # type: ignore[index]
     assert "held   books and the venue's ledger: equal to the cent: yes" in ran.stdout
     assert ran.stdout.rstrip().endswith("everything held: yes")
+
+
+@pytest.mark.usefixtures("heeds_interrupts")
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+def test_a_fault_run_that_is_told_to_end_leaves_no_process(
+    told: signal.Signals, recording: Path, tmp_path: Path
+) -> None:
+    arguments = ["chaos", "--deliveries", "2000", "--data", str(recording), "--start", START, "--out", str(tmp_path)]
+    process = subprocess.Popen([sys.executable, "-m", "cli.main", *arguments], cwd=ROOT, stdout=subprocess.DEVNULL)
+    attempts, pause = tmp_path / "bars" / "attempts.log", threading.Event()
+    try:
+        while not attempts.exists() or len(attempts.read_text().splitlines()) < 3:
+            assert process.poll() is None
+            pause.wait(0.05)
+        running = json.loads((tmp_path / "bars" / "stack.json").read_text())
+        process.send_signal(told)
+        status = process.wait(TIMEOUT_S)
+    finally:
+        process.kill()
+        process.wait()
+
+    urls = [running["venue"], *(each["url"] for each in running["functions"])]
+    assert status == {signal.SIGTERM: 128 + signal.SIGTERM, signal.SIGINT: 1}[told]
+    assert (len(urls), [url for url in urls if is_served(url)]) == (3, [])
+    for each in running["functions"]:
+        with pytest.raises(ProcessLookupError):
+            os.kill(each["pid"], 0)
 
 
 def test_the_same_seed_draws_the_same_faults_and_another_seed_others() -> None:

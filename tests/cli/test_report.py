@@ -13,6 +13,7 @@ from rich.console import Console
 from cli.charts import DARK, LIGHT, equity_chart, spread_dates
 from cli.charts_results import results_chart
 from cli.demo import Concluded, all_accounts
+from cli.figures.performance import Performance, performance
 from cli.reconcile import Line, Proof
 from cli.report import html, markdown, terminal
 from cli.report_page import Page, Surroundings, report_page
@@ -20,7 +21,6 @@ from cli.sections import Section
 from core.model.judgement import Mode, ModeState, Refusal
 from core.model.orders import Side
 from core.reporting.history import CycleFacts
-from core.reporting.performance import Performance, performance
 from tests.reporting.facts import BTC, ETH, contract, cycle, day, history, trade
 
 PNG = b"\x89PNG\r\n\x1a\n"

@@ -6,13 +6,13 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+from cli.figures.performance import Performance, performance
 from cli.report_costs import AdviceCost, advice_cost, costs_section
 from cli.report_receipts import Documents, kept_receipts, receipt_sections
 from core.documents import document
 from core.model.orders import Side
 from core.model.trades import Trade
 from core.ports import Write
-from core.reporting.performance import Performance, performance
 from core.state.sqlite import SqliteStore
 from tests.reporting.facts import BTC, contract, cycle, day, history, receipt_write, trade
 
@@ -148,6 +148,16 @@ def test_questions_to_a_model_are_summed_and_taken_off_the_result_beside_it() ->
         ("Realised profit and loss, less these questions", "+$94.01"),
     )
     assert "`make cost`" in told.notes[-1]
+
+
+def test_the_cloud_is_counted_by_the_bill_that_its_owner_names() -> None:
+    """Twelve bills of $36.50 are $1.20 a day."""
+    run = replace(run_of(WON), first_at=day(0), last_at=day(10))
+
+    told = costs_section(run, None, Decimal("36.50"))
+
+    assert told.rows[-1] == ("The cloud, of $36.50 a month, not within the results", "$12.00")
+    assert not any("make cost" in note for note in told.notes)
 
 
 def test_a_run_without_intelligence_paid_nobody_and_says_so() -> None:

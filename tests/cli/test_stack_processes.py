@@ -10,6 +10,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import sin
@@ -17,11 +19,15 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
+from cli.acts import BARS
+from cli.demo import play_all
 from cli.main import main
-from cli.scheduler import VenueClock
-from cli.stack import Paced, RecordingOver
-from tests.cli.answering import answering
+from cli.processes import MOST_STARTS, StackFailed, service
+from cli.scheduler import VenueClock, local_session
+from cli.stack import Paced, Platform, RecordingOver
+from tests.cli.answering import answering, is_served
 
 ROOT = Path(__file__).parents[2]
 FIRST = datetime(2024, 1, 1, tzinfo=UTC)
@@ -76,6 +82,20 @@ def test_a_demo_trades_reports_and_ends_with_the_proof(finished_demo: tuple[str,
         assert (out / name).stat().st_size > 1000
 
 
+def test_accounts_played_side_by_side_order_what_one_alone_orders(
+    recording: Path, finished_demo: tuple[str, Path], tmp_path: Path
+) -> None:
+    act = replace(
+        BARS, data=str(recording), start=datetime(2024, 4, 10, tzinfo=UTC), end=datetime(2024, 5, 20, tzinfo=UTC)
+    )
+
+    played = play_all([(act, tmp_path / "here"), (act, tmp_path / "beside")], Console(quiet=True))
+
+    alone = json.loads((finished_demo[1] / "ledger.json").read_text())
+    assert alone["orders"]
+    assert [one.ledger["orders"] for one in played] == [alone["orders"]] * 2
+
+
 def test_another_demo_places_the_same_orders(recording: Path, finished_demo: tuple[str, Path], tmp_path: Path) -> None:
     assert demo(recording, tmp_path).returncode == 0
 
@@ -115,14 +135,6 @@ def test_a_demo_beyond_a_recording_without_a_description_is_refused_and_deletes_
     assert finished.returncode == 2
     assert "runs from 2024-01-01 00:00 to 2024-05-21 00:00 UTC, and --end 2024-06-01 00:00" in finished.stderr
     assert (tmp_path / "state.db").read_text() == "an earlier run"
-
-
-@pytest.fixture
-def heeds_interrupts() -> Iterator[None]:
-    """Children that Ctrl-C ends: whatever a shell starts with `&` ignores it, and so would they."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 @pytest.mark.usefixtures("heeds_interrupts")
@@ -173,17 +185,90 @@ def test_a_stack_serves_until_it_is_told_to_end_and_takes_its_processes_along(
             line = process.stdout.readline()
             assert line, shown
             shown += line
-        ports = [int(port) for port in re.findall(r"(?:venue|functions) +http://127\.0\.0\.1:(\d+)", shown)]
-        served_before = [_is_served(port) for port in ports]
+        urls = re.findall(r"(?:venue|functions) +(http://127\.0\.0\.1:\d+)", shown)
+        served_before = [is_served(url) for url in urls]
         process.send_signal(signal.SIGTERM)
         status = process.wait(TIMEOUT_S)
     finally:
         process.kill()
         process.wait()
 
-    assert (len(ports), served_before) == (2, [True, True])
+    assert (len(urls), served_before) == (2, [True, True])
     assert status == 128 + signal.SIGTERM
-    assert [_is_served(port) for port in ports] == [False, False]
+    assert [is_served(url) for url in urls] == [False, False]
+
+
+@contextmanager
+def started_stack(recording: Path, folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A stack by hand, once it serves; it is told to end by its own process id."""
+    process = subprocess.Popen(
+        command(["stack", "--by-hand", "--data", str(recording), "--start", START, "--out", str(folder), *options]),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        shown_until(process, "Ctrl-C ends both")
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=TIMEOUT_S)
+
+
+def shown_until(process: subprocess.Popen[str], words: str) -> str:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if words in line:
+            return line
+    raise AssertionError(f"{words!r} was never shown")
+
+
+def told_functions(folder: Path) -> list[tuple[str, int]]:
+    """URL and process id of each process of the functions, as the stack tells them."""
+    return [(each["url"], each["pid"]) for each in json.loads((folder / "stack.json").read_text())["functions"]]
+
+
+def test_a_killed_process_of_the_functions_is_started_again_on_its_port_and_serves(
+    recording: Path, tmp_path: Path
+) -> None:
+    with started_stack(recording, tmp_path, "--instances", "2") as stack_:
+        (first, killed), second = told_functions(tmp_path)
+        os.kill(killed, signal.SIGKILL)
+        shown = shown_until(stack_, "restarted")
+        (again, pid), other = told_functions(tmp_path)
+        answers = [local_session().post(f"{url}/crypto_cycle", timeout=30).status_code for url in (first, second[0])]
+
+    assert re.fullmatch(rf"restarted  {first} at \d\d:\d\d:\d\d UTC, it had ended with status -9\n", shown)
+    assert (again, other) == (first, second)
+    assert pid != killed
+    assert answers == [200, 200]
+    assert [is_served(url) for url in (first, second[0])] == [False, False]
+
+
+def test_functions_that_cannot_start_again_end_the_stack_with_the_end_of_their_log(tmp_path: Path) -> None:
+    """They serve once; then three starts in a row end before they answer."""
+    serves = "import http.server, sys\nhttp.server.test(port=int(sys.argv[2]), bind='127.0.0.1')\n"
+    programs = [tmp_path / "venue.py", tmp_path / "functions.py"]
+    for program in programs:
+        program.write_text(serves)
+
+    with ExitStack() as children:
+        exchange, served = (
+            children.enter_context(service(each.stem, [sys.executable, str(each)], None, os.environ, tmp_path))
+            for each in programs
+        )
+        platform = Platform(exchange, (served,), {"CRONFOLIO_STATE": "sqlite:///state.db"}, tmp_path)
+        platform.look_after()
+        programs[1].write_text("print('no such module'); raise SystemExit(1)\n")
+        served.process.kill()
+        served.process.wait()
+        with pytest.raises(StackFailed) as failed:
+            platform.look_after()
+
+    assert failed.value.message.startswith("functions ended with status 1; the end of ")
+    assert failed.value.message.count("no such module") == MOST_STARTS
 
 
 def test_a_port_that_is_in_use_is_refused(recording: Path, tmp_path: Path) -> None:
@@ -220,7 +305,7 @@ def test_a_missing_emulator_is_told_with_the_way_to_get_it(
 
 def test_paced_time_stands_still_at_the_end_of_the_recording_and_while_nobody_waits() -> None:
     with answering() as venue_:
-        paced = Paced(VenueClock(venue_.url), FIRST, FIRST + timedelta(seconds=90), 1_000_000, ())
+        paced = Paced(VenueClock(venue_.url), FIRST, FIRST + timedelta(seconds=90), 1_000_000, lambda: None)
         paced.wait(60)
         with pytest.raises(RecordingOver):
             paced.wait(60)
@@ -228,11 +313,6 @@ def test_paced_time_stands_still_at_the_end_of_the_recording_and_while_nobody_wa
     told = [json.loads(body)["to"] for _, _, body in venue_.asked]
     assert told[0] == (FIRST + timedelta(seconds=60)).isoformat()
     assert told[-1] == (FIRST + timedelta(seconds=90)).isoformat()
-
-
-def _is_served(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _with_source_on_path() -> dict[str, str]:

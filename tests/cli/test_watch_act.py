@@ -9,10 +9,12 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import sin
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from cli.acts import Act
 from cli.demo import Played, conclude, play
@@ -58,9 +60,9 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> tuple[Played, Played, Pl
     end = BOUGHT_AT + timedelta(days=2)
     watched = Act("watch", "a coin", data, BOUGHT_AT, end, Decimal(100_000), is_watched=True)
     alone = Act("alone", "a coin", data, BOUGHT_AT, end, Decimal(100_000))
-    console = Console(file=io.StringIO())
+    bars = Progress(console=Console(file=io.StringIO()))
     first, second, third = (
-        play(act, writable_folder(folder / name), console)
+        play(act, writable_folder(folder / name), bars, Event())
         for act, name in ((watched, "first"), (watched, "second"), (alone, "alone"))
     )
     return first, second, third

@@ -18,13 +18,16 @@ from core.app import Instance
 from core.broker.connection import CONNECT_TIMEOUT_S, READ_TIMEOUT_S
 from core.control import set_mode
 from core.cycle.adopt import adopt
+from core.cycle.claim import LEASE_PATH
 from core.cycle.emergency import Instruction, Outcome, carry_out, exposed
+from core.cycle.emergency_books import EmergencyBooks
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest, World
 from core.errors import BadRequest, LeaseLost, StoreUnavailable, Unsure
 from core.model.judgement import Mode
 from core.model.market import AssetClass
 from core.model.orders import Order, OrderIntent, OrderStatus, Side
+from core.ports import Write
 from core.settings import load
 from tests.cycle.conftest import NewStand, Stages
 from tests.cycle.delivery import deliver
@@ -246,6 +249,21 @@ def test_a_run_in_the_way_is_waited_for(crowded: NewStand) -> None:
         deliver(stand.environ, "crypto_cycle-dead", Fault(harm=Harm.CRASH_BEFORE, on="broker.submit"))
 
         assert [record.intent.symbol for record in flatten(stand).sent] == ["BTC/USD"]
+
+
+def test_a_lease_that_cannot_be_read_any_more_hides_no_error_and_is_told(crowded: NewStand) -> None:
+    """Somebody writes into the lease by hand while a run is under way, and the run fails by something else."""
+    with crowded() as stand:
+        world = world_of(stand)
+        books = EmergencyBooks(
+            world, world.broker.account(), world.broker.clock().at, action="cancel", reason="drill", by="anna"
+        )
+        books.open(halts_entries=False, force=False, patience_s=0)
+        world.store.commit([Write(LEASE_PATH, {"owner": 7})])
+
+        books.release()
+
+    assert ["the store cannot be used" in note for note in books.notes] == [True]
 
 
 def test_cancel_takes_back_every_order_and_leaves_positions_and_mode(stages: Stages, tmp_path: Path) -> None:

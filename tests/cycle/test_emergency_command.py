@@ -9,8 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import main
+from cli.standing import mode_in_force
 from core.model.judgement import Mode
-from core.reporting.standing import mode_in_force
 from core.state.sqlite import SqliteStore
 from tests.cycle.conftest import NewStand
 from tests.cycle.delivery import deliver

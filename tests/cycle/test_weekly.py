@@ -314,6 +314,19 @@ def test_the_costs_of_opinions_are_those_of_the_week(stand: Stand) -> None:
     assert report["intelligence_trials"] == ["0.20"], "as the week's last run tells them"
 
 
+def test_the_cloud_costs_what_its_owner_says_by_the_days_of_the_week(stand: Stand) -> None:
+    """7 of 365 days of twelve bills; without a bill there is a reason and no figure."""
+    world = Instance(load({**stand.environ, "INFRASTRUCTURE_USD_PER_MONTH": "36.50"})).world()
+    unknown = run_weekly(world_of(stand), replace(RUN, dry_run=True))
+
+    told = run_weekly(world, RUN)
+
+    assert told["infrastructure_cost_usd"] == "8.40"
+    assert "The cloud cost 8.40 dollars" in told["summary"]
+    assert unknown["infrastructure_cost_usd"] is None
+    assert "INFRASTRUCTURE_USD_PER_MONTH" in unknown["missing"]["infrastructure_cost_usd"]
+
+
 def test_the_model_in_force_is_named_and_one_that_may_not_be_used_has_its_reason(stand: Stand) -> None:
     world = world_of(stand)
     model = ModelPointer(

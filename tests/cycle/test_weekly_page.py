@@ -40,7 +40,7 @@ def test_a_page_and_the_trades_are_stored_beside_the_report(stand: Stand) -> Non
     assert not any(word in html for word in ("<script", "http:", "https:", "src=", "@import"))
     assert escape(report["summary"]) in html
     assert escape(report["worst_trade"]["entry_reason"]) in html
-    assert "`make cost` estimates it" in html
+    assert "set INFRASTRUCTURE_USD_PER_MONTH" in html
     assert trades.decode().splitlines()[1].startswith(f"{report['worst_trade']['trade_id']},crypto,breakout,BTC/USD,")
     assert report["page_blob"] == f"reports/2024-W15/{sha256(page).hexdigest()[:16]}.html"
 

@@ -8,8 +8,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from core.intelligence.budget import budget_path
-from core.intelligence.openai import OpenAIAdviser, estimate
+from core.intelligence.answers import answers
+from core.intelligence.budget import budget_path, cost_usd
+from core.intelligence.openai import OpenAIAdviser, most_usage
+from core.intelligence.questions import question
 from core.model.intelligence import Consultation, Fact, FactSheet, Headline, Purpose
 from core.ports import Store
 from core.settings import load
@@ -75,4 +77,6 @@ class Advising:
 
     def worst_usd(self, purpose: Purpose = Purpose.MARKET_REGIME, about: FactSheet | None = None) -> Decimal:
         """Of a single attempt."""
-        return estimate(self.settings, purpose, about or sheet()).at_most_usd
+        allowed = answers(purpose, about or sheet())
+        asked = question(purpose, allowed.sheet, model=self.settings.openai_model, schema=allowed.schema)
+        return cost_usd(self.settings, most_usage(asked, allowed))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from core.data.news import AlpacaNews, LimitedNews
+from core.data.news import AlpacaNews, Limited
 from core.errors import BrokerUnavailable
 from core.model.intelligence import Headline, News
 from tests.broker.scripted import Script, scripted
@@ -39,7 +39,7 @@ def line(**changes: Any) -> dict[str, Any]:
 
 def asked(status: int, body: Any) -> tuple[News, Script]:
     with scripted(lambda _: (status, body)) as script:
-        source = LimitedNews(AlpacaNews(script.url, key="key", secret="secret"))
+        source = Limited(AlpacaNews(script.url, key="key", secret="secret"))
         return source.headlines(SYMBOLS, SINCE, NOW), script
 
 
@@ -113,13 +113,13 @@ class Source:
         return News((Headline("wire", until, tuple(symbols), "A line", ""),))
 
 
-def after(source: LimitedNews, **later: float) -> News:
+def after(source: Limited, **later: float) -> News:
     return source.headlines(SYMBOLS, SINCE, NOW + timedelta(**later))
 
 
 def test_an_answer_is_kept_for_ten_minutes() -> None:
     source = Source()
-    limited = LimitedNews(source)
+    limited = Limited(source)
 
     first = [after(limited, minutes=minute) for minute in (0, 9, 10)]
 
@@ -129,7 +129,7 @@ def test_an_answer_is_kept_for_ten_minutes() -> None:
 
 def test_after_three_failures_it_is_left_alone_for_an_hour() -> None:
     source = Source(is_down=True)
-    limited = LimitedNews(source)
+    limited = Limited(source)
 
     told = [after(limited, minutes=minute).reason for minute in (0, 1, 2, 3, 61)]
     source.is_down = False
@@ -142,7 +142,7 @@ def test_after_three_failures_it_is_left_alone_for_an_hour() -> None:
 
 def test_it_is_asked_at_most_twenty_times_an_hour() -> None:
     source = Source()
-    limited = LimitedNews(source)
+    limited = Limited(source)
 
     for index in range(21):
         last = limited.headlines((f"S{index}",), SINCE, NOW + timedelta(minutes=index))

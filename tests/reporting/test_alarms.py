@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from core.reporting.alarms import AlarmFigures, alarm_figures
+from core.reporting.cycles import AlarmFigures, alarm_figures
 from tests.reporting.facts import cycle, day
 
 

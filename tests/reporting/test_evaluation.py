@@ -10,7 +10,7 @@ import empyrical
 import numpy as np
 import pytest
 
-from core.reporting.evaluation import (
+from cli.figures.evaluation import (
     MIN_MONTHS,
     Days,
     calibration,
@@ -21,7 +21,7 @@ from core.reporting.evaluation import (
     redrawn,
     student_t,
 )
-from core.reporting.performance import performance
+from cli.figures.performance import performance
 from core.reporting.round_trips import round_trips
 from tests.reporting.facts import cycle, history, trade
 

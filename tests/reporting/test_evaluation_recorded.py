@@ -13,8 +13,8 @@ import pytest
 
 from cli.acts import BARS
 from cli.backtest import run_backtest
-from core.reporting.evaluation import YEAR_DAYS, curve_figures
-from core.reporting.performance import Performance, performance
+from cli.figures.evaluation import YEAR_DAYS, curve_figures
+from cli.figures.performance import Performance, performance
 
 HOME = Path(os.environ.get("CRONFOLIO_DATA_DIR") or Path.home() / ".cache/cronfolio/data")
 

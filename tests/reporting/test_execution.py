@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
-from core.reporting.execution import Cadence, cadence, spread_paid, turnover
+from cli.figures.execution import Cadence, cadence, spread_paid, turnover
 from tests.reporting.facts import BTC, ETH, cycle, day, trade
 
 

@@ -7,10 +7,10 @@ from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
+from cli.figures.performance import Latency, Performance, performance
 from core.model.judgement import Mode, Refusal
 from core.model.trades import Trade
 from core.reporting.history import CycleFacts
-from core.reporting.performance import Latency, Performance, performance
 from tests.reporting.facts import BTC, ETH, cycle, day, history, trade
 
 ZERO, FEE = Decimal(0), Decimal("0.0025")

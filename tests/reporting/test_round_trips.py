@@ -7,12 +7,12 @@ from decimal import Decimal
 
 import pytest
 
+from cli.figures.execution import turnover
+from cli.figures.performance import performance
 from core.model.judgement import Refusal
 from core.model.market import AssetClass
 from core.model.orders import Side
 from core.model.trades import Trade
-from core.reporting.execution import turnover
-from core.reporting.performance import performance
 from core.reporting.round_trips import round_trips
 from tests.reporting.facts import BTC, contract, cycle, day, history, trade
 

@@ -8,10 +8,10 @@ from decimal import Decimal
 
 import pytest
 
+from cli.figures.stops import StopFigures, Stops, stops
 from core.model.market import AssetClass
 from core.model.trades import Trade
 from core.reporting.round_trips import round_trips
-from core.reporting.stops import StopFigures, Stops, stops
 from tests.reporting.facts import trade
 
 

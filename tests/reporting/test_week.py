@@ -71,7 +71,7 @@ def test_the_sentences_say_what_differs() -> None:
     told = week_figures(week(cycle(2, "1000"), trades=(trade(1, "110"),)), {}, {})
     apart = {"books_agree_with_broker": False, "cash_difference_usd": "-3.00", "position_differences": {"BTC/USD": "1"}}
 
-    unknown = {"broker_activities": None, "intelligence_cost_usd": None}
+    unknown = {"broker_activities": None, "intelligence_cost_usd": None, "infrastructure_cost_usd": None}
 
     said = summary({**told, **apart, **unknown, "orders_not_settled": 1, "mode": Mode.ACTIVE})
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from core.data.news import Limited, LimitedNews
+from core.data.news import Limited
 from core.errors import SourceUnavailable
 from core.model.intelligence import Fact, Headline
 from tests.broker.scripted import Asked
@@ -118,7 +118,7 @@ def test_a_price_from_the_future_or_of_last_week_is_none(seconds_late: int, n: i
 @pytest.mark.parametrize("body", ["<html>down</html>", {"error": "limit"}, [], 7, {"metric": 7}, {"metric": None}])
 def test_an_answer_of_another_shape_gives_no_datum(body: Any) -> None:
     with finnhub(answers(body, body, body)) as (source, _):
-        limited = LimitedNews(source)
+        limited = Limited(source)
         news = limited.headlines(("AAPL",), SINCE, NOW)
 
     assert (news.headlines, news.figures) == ((), ())
@@ -140,7 +140,7 @@ def test_a_host_that_is_gone_is_told_without_its_address() -> None:
     with finnhub(answers()) as (source, _):
         pass
 
-    limited = LimitedNews(source, Limited(most_calls=2))
+    limited = Limited(source, most_calls=2)
     news = limited.headlines(("AAPL",), SINCE, NOW)
 
     assert news.reason == "Finnhub did not answer: ConnectionError, ConnectionError"

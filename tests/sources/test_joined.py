@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from core.data.news import JoinedNews, Limited, LimitedBars, LimitedNews
+from core.data.news import JoinedNews, Limited
 from core.errors import SourceUnavailable
 from core.model.bars import Bars, from_rows
 from core.model.intelligence import Fact, Headline, News
@@ -61,7 +61,7 @@ def test_counts_reasons_and_figures_keep_their_source() -> None:
     figures = tuple(Fact("beta", 1.0, "ratio", 1, None, None, by, symbol="AAPL") for by in ("A", "B"))
     sources: dict[str, NewsSource] = {
         "A": Told(News(dropped={"from the future": 2}, figures=figures[:1])),
-        "B": LimitedNews(Told(is_down=True)),
+        "B": Limited(Told(is_down=True)),
         "C": Told(News(dropped={"from the future": 1}, figures=figures[1:])),
     }
 
@@ -73,26 +73,27 @@ def test_counts_reasons_and_figures_keep_their_source() -> None:
 
 
 def test_news_and_bars_of_one_source_share_calls_and_failures() -> None:
-    source, limited = Told(is_down=True), Limited(most_calls=8)
-    news, bars = LimitedNews(source, limited), LimitedBars(source, limited)
+    source = Told(is_down=True)
+    limited = Limited(source, most_calls=8)
 
     for minute in range(3):
-        empty = bars.daily_bars(SYMBOLS, SINCE, NOW + timedelta(minutes=minute))
+        empty = limited.daily_bars(SYMBOLS, SINCE, NOW + timedelta(minutes=minute))
     source.is_down = False
 
     assert [empty.count(row) for row in range(2)] == [0, 0]
-    assert news.headlines(SYMBOLS, SINCE, NOW + timedelta(minutes=3)).reason == (
+    assert limited.headlines(SYMBOLS, SINCE, NOW + timedelta(minutes=3)).reason == (
         "not asked for an hour after 3 failures in a row"
     )
     assert source.calls == 3
 
 
 def test_news_and_bars_are_kept_apart() -> None:
-    source, limited = Told(News(reason="news")), Limited()
-    news, bars = LimitedNews(source, limited), LimitedBars(source, limited)
+    source = Told(News(reason="news"))
+    limited = Limited(source)
 
     told = [
-        (news.headlines(SYMBOLS, SINCE, NOW).reason, bars.daily_bars(SYMBOLS, SINCE, NOW).symbols) for _ in range(2)
+        (limited.headlines(SYMBOLS, SINCE, NOW).reason, limited.daily_bars(SYMBOLS, SINCE, NOW).symbols)
+        for _ in range(2)
     ]
 
     assert told == [("news", SYMBOLS)] * 2
@@ -102,7 +103,7 @@ def test_news_and_bars_are_kept_apart() -> None:
 def test_a_day_s_calls_are_a_budget_too() -> None:
     """Four rounds of six calls are what a free key of Alpha Vantage has."""
     source = Told()
-    limited = LimitedNews(source, Limited(most_calls=4, within=timedelta(days=1)))
+    limited = Limited(source, most_calls=4, within=timedelta(days=1))
 
     told = [limited.headlines(SYMBOLS, SINCE, NOW + timedelta(hours=hour)).reason for hour in (0, 6, 12, 18, 23, 24)]
 

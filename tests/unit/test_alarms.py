@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from core.cycle.alarms import exit_alarms
-from core.cycle.claim import Stored, lease_document
+from core.cycle.claim import Lease, Stored
 from core.cycle.look import BrokerFacts
+from core.documents import document
 from core.model.judgement import Mode
 from core.model.market import AssetClass, Clock
 from core.model.orders import Purpose
@@ -104,9 +105,8 @@ def test_a_trade_that_is_dust_or_whose_end_is_not_booked_yet_misses_no_exit() ->
 
 def test_whoever_watched_last_counts_and_an_unreadable_heartbeat_stops_nothing() -> None:
     """I-38: a cycle watches its own class, the monitor all of them."""
-    cycle = {"cycle_id": "crypto_cycle-1", "account_id": "paper-1"}
     watched = {"crypto": AS_OF, "stocks": AS_OF - 30 * MINUTE}
-    lease = lease_document("", 1, cycle, AS_OF, has_books=True, watched=watched)
+    lease = document(Lease("", 1, "crypto_cycle-1", AS_OF, True, watched), account_id="paper-1")
     heartbeat = {"schema_version": 1, "at": AS_OF - MINUTE}
 
     both = stored(lease, heartbeat).watched(AS_OF)
@@ -118,9 +118,9 @@ def test_whoever_watched_last_counts_and_an_unreadable_heartbeat_stops_nothing()
 
 def test_a_time_that_is_to_come_hides_no_dead_watcher() -> None:
     """I-38: a heartbeat, or a lease with a time that was copied from one, written by hand or by a wrong clock."""
-    cycle, far = {"cycle_id": "crypto_cycle-1", "account_id": "paper-1"}, AS_OF + 2 * MINUTE
+    far = AS_OF + 2 * MINUTE
     seen = {"crypto": AS_OF + MINUTE, "stocks": far}
-    lease = lease_document("", 1, cycle, AS_OF, has_books=True, watched=seen)
+    lease = document(Lease("", 1, "crypto_cycle-1", AS_OF, True, seen), account_id="paper-1")
 
     found = stored(lease, {"schema_version": 1, "at": far}).watched(AS_OF)
 

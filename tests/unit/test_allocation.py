@@ -14,9 +14,8 @@ from core.model.limits import Costs, RiskLimits
 from core.model.market import AssetClass
 from core.model.trades import EquityMarks, TrackRecord
 from core.risk.allocation import class_share, class_shares
-from core.risk.drawdown import drawdown_frac, size_factor
+from core.risk.drawdown import drawdown_frac, marked, size_factor
 from core.risk.edge import expected_edge_frac, round_trip_cost_frac
-from core.risk.marks import marked
 from tests.builders import AS_OF, books, marks, mode_state, snapshot, usd
 
 FRACTIONS = st.decimals(-1, 1, places=4)

@@ -11,6 +11,7 @@ import structlog
 
 from core import logs
 from core.settings import load
+from core.webhook import Webhook
 
 KEY = "PKTESTONLY0000000001"
 SECRET = 'not"a-real/secret-0000000000000000000002'
@@ -78,6 +79,18 @@ def test_no_configured_secret_is_ever_printed(log: Any, capsys: pytest.CaptureFi
         assert secret not in printed
     assert "application/json" in printed
     assert "401 for" in printed
+
+
+def test_a_secret_inside_json_or_a_number_leaves_a_line_that_can_be_read(capsys: pytest.CaptureFixture[str]) -> None:
+    """I-64: a line is JSON whatever the secret looks like, as the webhook reads it again while a cycle runs."""
+    webhook = Webhook("http://127.0.0.1:9")
+    logs.configure("INFO", secrets=(SECRET, "123456"), webhook=webhook)
+
+    structlog.get_logger().error("odd", body=json.dumps({"key": SECRET}), n=91234567, other=7)
+    webhook.finish()
+
+    (line,) = [each for each in lines(capsys) if each["message"] == "odd"]
+    assert (line["body"], line["n"], line["other"]) == ('{"key": "[redacted]"}', "9[redacted]7", 7)
 
 
 def test_a_field_named_like_a_secret_loses_its_value(log: Any, capsys: pytest.CaptureFixture[str]) -> None:

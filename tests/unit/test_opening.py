@@ -12,12 +12,10 @@ from core.model.market import AssetClass
 from core.model.orders import Activities, Leg, PositionIntent, Purpose, Side
 from tests.builders import AS_OF, BTC, account, fill, intent, order, position, record, usd
 
-CRYPTO = frozenset({AssetClass.CRYPTO})
-
 
 def test_adopted_position_is_a_trade_that_exits_look_after() -> None:
     """I-38, I-36: books begin with what the broker holds, at its prices, for this account."""
-    opened = opened_books(account(cash_usd=usd(7)), (position(BTC, "10", "100"),), AS_OF, asset_classes=CRYPTO)
+    opened = opened_books(account(cash_usd=usd(7)), (position(BTC, "10", "100"),), AS_OF)
     (adopted,) = opened.trades
 
     assert (opened.account_id, opened.cash_usd, opened.starting_cash_usd) == ("paper-1", usd(7), usd(7))
@@ -27,7 +25,7 @@ def test_adopted_position_is_a_trade_that_exits_look_after() -> None:
 
 
 def test_adopted_position_is_sold_at_a_profit_over_its_average_price() -> None:
-    opened = opened_books(account(), (position(BTC, "10", "100"),), AS_OF, asset_classes=CRYPTO)
+    opened = opened_books(account(), (position(BTC, "10", "100"),), AS_OF)
     sale = intent(BTC, Purpose.EXIT, quantity=usd(10))
 
     after = settle(
@@ -44,14 +42,14 @@ def test_adopted_position_is_sold_at_a_profit_over_its_average_price() -> None:
 
 def test_account_without_positions_opens_empty_books() -> None:
     """I-35, I-36: a fresh account remembers nothing."""
-    assert opened_books(account(), (), AS_OF, asset_classes=CRYPTO).trades == ()
+    assert opened_books(account(), (), AS_OF).trades == ()
 
 
 def test_adopted_written_put_is_bought_back_at_a_profit() -> None:
     """I-38: sold at 3.00 a share on average, bought at 1.00: 2 contracts * 100 * 2."""
     put = "AAPL260417P00050000"
     held = position(put, "-2", "3", asset_class=AssetClass.OPTION)
-    opened = opened_books(account(), (held,), AS_OF, asset_classes=frozenset({AssetClass.OPTION}))
+    opened = opened_books(account(), (held,), AS_OF)
     (adopted,) = opened.trades
     back = intent(
         put,
@@ -74,9 +72,3 @@ def test_adopted_written_put_is_bought_back_at_a_profit() -> None:
     assert (adopted.position_quantity, adopted.cost_usd) == (usd(-2), usd(-600))
     assert (adopted.underlying, adopted.group_id) == ("AAPL", f"{put}-adopted-20260302")
     assert (after.record.realised_usd, after.cash_usd) == (usd(400), usd(99_800))
-
-
-def test_positions_of_a_class_nobody_trades_here_are_left_alone() -> None:
-    shares = position("AAPL", "3", asset_class=AssetClass.STOCK)
-
-    assert opened_books(account(), (shares,), AS_OF, asset_classes=CRYPTO).trades == ()

@@ -9,7 +9,7 @@ import pytest
 
 from core.model.bars import Bars, from_rows
 from core.model.market import AssetClass, Timeframe
-from core.risk.regime import MarketState, market_index, regime
+from core.risk.regime import MarketState, market_index, regime, volatility_percentile
 from tests.builders import AS_OF, bars, flat, rows
 
 N_BARS = 120
@@ -33,16 +33,15 @@ def test_bullish_is_a_rising_calm_market_with_breadth() -> None:
     found = regime(market(climb(0.003), rising=6, falling=3))
 
     assert found.state is MarketState.BULLISH
-    assert found.breadth_frac == pytest.approx(0.7)
-    assert found.trend_frac is not None
-    assert found.trend_frac > 0
+    assert "SPY +" in found.reason
+    assert "70% of 10 symbols above theirs" in found.reason
 
 
 def test_bearish_is_a_falling_market_with_breadth() -> None:
     found = regime(market(climb(-0.003), rising=3, falling=6))
 
     assert found.state is MarketState.BEARISH
-    assert found.breadth_frac == pytest.approx(0.3)
+    assert "30% of 10 symbols above theirs" in found.reason
 
 
 def test_rising_index_of_few_symbols_is_neutral() -> None:
@@ -50,7 +49,7 @@ def test_rising_index_of_few_symbols_is_neutral() -> None:
     found = regime(market(climb(0.003), rising=3, falling=6))
 
     assert found.state is MarketState.NEUTRAL
-    assert found.breadth_frac == pytest.approx(0.4)
+    assert "40% of 10 symbols above theirs" in found.reason
 
 
 def test_falling_index_of_few_symbols_is_neutral() -> None:
@@ -58,27 +57,27 @@ def test_falling_index_of_few_symbols_is_neutral() -> None:
 
 
 def test_storm_is_never_bullish() -> None:
-    found = regime(market(climb(0.004, STORMY_LATELY), rising=8, falling=1))
+    closes = climb(0.004, STORMY_LATELY)
 
-    assert found.state is MarketState.NEUTRAL
-    assert found.volatility_percentile is not None
-    assert found.volatility_percentile > 0.8
+    assert regime(market(closes, rising=8, falling=1)).state is MarketState.NEUTRAL
+    assert volatility_percentile(np.array(closes)) > 0.8
 
 
 def test_trend_is_the_close_over_its_own_mean_of_fifty_days() -> None:
     """49 closes at 100 and one at 110: the mean is 100.2."""
     found = regime(market([*flat(119), 110.0], rising=6, falling=0))
 
-    assert found.trend_frac == pytest.approx(110 / 100.2 - 1)
+    assert f"SPY {110 / 100.2 - 1:+.1%} from its 50-day mean" in found.reason
 
 
 def test_without_spy_five_symbols_in_equal_parts_stand_for_the_market() -> None:
     """The index of symbols that all rise alike rises as each of them does, and the reason says what it is."""
     found = regime(bars({f"UP{n}": climb(0.004) for n in range(5)}))
+    trend = "+9.7% from its 50-day mean"
 
     assert found.state is MarketState.BULLISH
-    assert "equal-weight index of 5 symbols (no sound bars of SPY)" in found.reason
-    assert found.trend_frac == pytest.approx(regime(market(climb(0.004), rising=5, falling=0)).trend_frac)
+    assert found.reason.startswith(f"the equal-weight index of 5 symbols (no sound bars of SPY) {trend}")
+    assert f"SPY {trend}" in regime(market(climb(0.004), rising=5, falling=0)).reason
 
 
 def test_equal_weight_means_the_mean_of_the_days_returns() -> None:
@@ -132,17 +131,16 @@ def test_four_symbols_are_no_market() -> None:
 
     assert found.state is MarketState.UNKNOWN
     assert "only 4 symbols" in found.reason
-    assert found.breadth_frac is None
 
 
 def test_symbols_without_fifty_bars_do_not_count_as_fallen() -> None:
     known = bars({"SPY": climb(0.003), **{f"UP{n}": climb(0.004) for n in range(6)}, "NEW": climb(0.004)[:49]})
 
-    assert regime(known).breadth_frac == 1.0
+    assert "100% of 7 symbols" in regime(known).reason
 
 
 def test_regime_is_never_a_constant() -> None:
     """W-20: different markets, different figures."""
-    found = {regime(market(climb(drift), rising=6, falling=3)).trend_frac for drift in (-0.003, 0.001, 0.003)}
+    found = {regime(market(climb(drift), rising=6, falling=3)).reason for drift in (-0.003, 0.001, 0.003)}
 
     assert len(found) == 3

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from core.data.sessions import entry_session, open_session, session_at
+from core.data.sessions import entry_session, session_at
 from core.model.limits import Session
 from core.model.market import Clock, TradingSession
 from tests.builders import AS_OF
@@ -55,7 +55,7 @@ def test_early_close_moves_the_last_quarter_of_an_hour() -> None:
 
     assert entry_session(clock(at(12, 44)), half_day, no_entry_minutes=15) == half_day[0]
     assert "last 15 minutes" in str(entry_session(clock(at(12, 45)), half_day, no_entry_minutes=15))
-    assert "calendar lists no session" in str(open_session(clock(at(13, 0)), half_day))
+    assert "calendar lists no session" in str(entry_session(clock(at(13, 0)), half_day, no_entry_minutes=15))
 
 
 @pytest.mark.parametrize(("day", "utc_hour"), [(TODAY, 14), (DST_STARTS, 13)])
@@ -83,12 +83,11 @@ def test_whatever_is_not_known_to_be_open_is_closed(
     known: Clock | None, sessions: tuple[TradingSession, ...], word: str
 ) -> None:
     """I-48, I-51: no weekday rule, no hours of ours: the broker's clock and calendar must both say open."""
-    assert word in str(open_session(known, sessions))
-    assert entry_session(known, sessions, no_entry_minutes=15) == open_session(known, sessions)
+    assert word in str(entry_session(known, sessions, no_entry_minutes=15))
 
 
 def test_holiday_is_closed_though_it_is_a_weekday() -> None:
     """I-51: on a day that the calendar leaves out even an open clock is not believed."""
     holiday = tuple(each for each in SESSIONS if each.day != TODAY)
 
-    assert "counts as closed" in str(open_session(clock(), holiday))
+    assert "counts as closed" in str(entry_session(clock(), holiday, no_entry_minutes=15))

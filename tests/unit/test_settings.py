@@ -46,6 +46,17 @@ def test_real_money_is_refused_however_it_is_spelled(url: str) -> None:
     assert "real-money account" in problems(ALPACA_BASE_URL=url)
 
 
+@pytest.mark.parametrize("end", ["", "/", "/v2", "/v2/"])
+def test_address_may_be_written_as_alpaca_shows_it(end: str) -> None:
+    """Its dashboard shows the paper host with a version, which every path of ours names itself."""
+    settings = loaded(
+        ALPACA_BASE_URL=f"https://paper-api.alpaca.markets{end}", ALPACA_DATA_URL=f"http://127.0.0.1:1{end}"
+    )
+
+    assert settings.alpaca_base_url == "https://paper-api.alpaca.markets"
+    assert (settings.alpaca_data_url, settings.alpaca_stream_url) == ("http://127.0.0.1:1", "ws://127.0.0.1:1")
+
+
 def test_origin_tells_paper_from_replay() -> None:
     """I-08: figures of a replay are never taken for a paper account's."""
     assert loaded().origin == "paper"

@@ -1,4 +1,4 @@
-"""What kept a run from trading: refusals by rule, and the strategies that never traded at all."""
+"""The strategies that never traded in a run, and what refused their ideas."""
 
 from __future__ import annotations
 
@@ -8,19 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.model.judgement import Refusal
+from core.reporting.cycles import RefusalFigures, refusal_figures
 from core.reporting.history import CycleFacts
 from core.reporting.round_trips import RoundTrip
-
-
-@dataclass(frozen=True, slots=True)
-class RefusalFigures:
-    """How often a rule refused, and the first time it did, in the words of the receipt."""
-
-    rule: str
-    count: int
-    first_at: datetime
-    first_symbol: str
-    first_reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +25,6 @@ class IdleStrategy:
     mostly: RefusalFigures | None
     cycles: int
     seeing_cycles: int
-
-
-def refusal_figures(refusals: Iterable[tuple[datetime, Refusal]]) -> tuple[RefusalFigures, ...]:
-    """Every rule that refused anything, most frequent first; the refusals with their times, oldest first."""
-    refused = list(refusals)
-    counts = Counter(refusal.rule for _, refusal in refused)
-    firsts = {refusal.rule: (at, refusal) for at, refusal in reversed(refused)}
-    return tuple(
-        RefusalFigures(rule, count, firsts[rule][0], firsts[rule][1].symbol, firsts[rule][1].reason)
-        for rule, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    )
 
 
 def idle_strategies(

@@ -6,15 +6,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from decimal import Decimal
-from itertools import pairwise
 from statistics import median
 
-from core.model.judgement import PERSON, Mode
-from core.model.market import AssetClass
-from core.model.trades import ZERO, Trade
-from core.reporting.alarms import AlarmFigures, alarm_figures, alarms_at_any_pace
-from core.reporting.benchmark import YARDSTICKS, BuyAndHold, buy_and_hold
-from core.reporting.execution import (
+from cli.figures.benchmark import YARDSTICKS, BuyAndHold, buy_and_hold
+from cli.figures.execution import (
     Cadence,
     SpreadFigures,
     Turnover,
@@ -22,30 +17,28 @@ from core.reporting.execution import (
     spread_paid,
     turnover,
 )
+from cli.figures.idle import IdleStrategy, idle_strategies
+from cli.figures.stops import Stops, stops
+from core.model.judgement import PERSON, Mode
+from core.model.market import AssetClass
+from core.model.trades import ZERO, Trade
+from core.reporting.cycles import (
+    AlarmFigures,
+    ExposureFigures,
+    ModeChange,
+    RefusalFigures,
+    alarm_figures,
+    exposure_figures,
+    invested_frac,
+    mode_changes,
+    refusal_figures,
+)
 from core.reporting.history import CycleFacts, History
-from core.reporting.refusals import IdleStrategy, RefusalFigures, idle_strategies, refusal_figures
 from core.reporting.round_trips import MODULE_OF, RoundTrip, TradeFigures, grouped, round_trips, trade_figures
 from core.reporting.statistics import Drawdown, max_drawdown, percentile
-from core.reporting.stops import Stops, stops
+from core.risk.coverage import LAST_LOOKED, NEVER_LOOKED
 
-
-@dataclass(frozen=True, slots=True)
-class ExposureFigures:
-    """The share of equity that was invested, over all cycles: (equity - cash) / equity."""
-
-    mean_frac: Decimal
-    max_frac: Decimal
-    cycles_invested: int
-
-
-@dataclass(frozen=True, slots=True)
-class ModeChange:
-    """The first cycle that saw a trading mode in force."""
-
-    at: datetime
-    mode: Mode
-    by: str
-    reason: str
+UNWATCHED = (LAST_LOOKED, NEVER_LOOKED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,20 +160,22 @@ def performance(
     )
 
 
+def alarms_at_any_pace(cycles: Iterable[CycleFacts]) -> AlarmFigures | None:
+    """The alarms without those that say only that nobody looked for long: where cycles are hours apart each position is
+    such an alarm in each of them."""
+    found = (
+        replace(
+            cycle, alarms=tuple(each for each in cycle.alarms if LAST_LOOKED not in each and NEVER_LOOKED not in each)
+        )
+        for cycle in cycles
+        if cycle.alarms
+    )
+    return alarm_figures(tuple(found))
+
+
 def equity_by_day(cycles: Iterable[CycleFacts]) -> tuple[tuple[date, Decimal], ...]:
     """Equity at the last cycle of each UTC day that had one."""
     return tuple({cycle.as_of.date(): cycle.equity_usd for cycle in cycles}.items())
-
-
-def invested_frac(cycle: CycleFacts) -> Decimal:
-    """The part of equity that is not cash."""
-    return (cycle.equity_usd - cycle.cash_usd) / cycle.equity_usd
-
-
-def exposure_figures(cycles: Sequence[CycleFacts]) -> ExposureFigures:
-    """The mean and the largest invested share of equity, and in how many cycles anything was held."""
-    shares = [invested_frac(cycle) for cycle in cycles]
-    return ExposureFigures(sum(shares, ZERO) / len(shares), max(shares), sum(share > 0 for share in shares))
 
 
 def exposure_by_module(cycles: Sequence[CycleFacts]) -> dict[str, Decimal]:
@@ -191,16 +186,6 @@ def exposure_by_module(cycles: Sequence[CycleFacts]) -> dict[str, Decimal]:
         for kind, module in MODULE_OF.items()
         if told
     }
-
-
-def mode_changes(cycles: Sequence[CycleFacts]) -> tuple[ModeChange, ...]:
-    """Each trading mode that was put in force since the cycle before."""
-    return tuple(
-        ModeChange(now.as_of, now.mode, now.mode_by, now.mode_reason)
-        for before, now in pairwise((None, *cycles))
-        if now is not None
-        and (before is None or (before.mode, before.mode_by, before.mode_at) != (now.mode, now.mode_by, now.mode_at))
-    )
 
 
 def _latency(took_ms: Sequence[float]) -> Latency | None:

@@ -14,12 +14,12 @@ from math import sqrt
 
 import numpy as np
 
+from cli.figures.performance import Performance
 from core.ml.validation import NORMAL, deflated_sharpe
 from core.model.bars import FloatArray
 from core.model.features import SCORE
 from core.model.judgement import confidence_of
 from core.model.trades import ZERO
-from core.reporting.performance import Performance
 from core.reporting.round_trips import RoundTrip
 from core.reporting.statistics import Drawdown, max_drawdown, wilson_interval
 
