@@ -23,7 +23,7 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 """A field of such a name loses its value, whatever that is."""
-BEARER = re.compile(r"(?i)\b(bearer)\s+[\w.~+/=-]{8,}")
+BEARER = re.compile(r"(?i)\b(bearer)\s+[\w.~+/=\[\]-]{8,}")
 SHORTEST_SECRET = 6
 """Values shorter than this are no secrets but words that stand in many a line."""
 TRACE = re.compile(r"([0-9a-f]{32})(/|$)")

@@ -138,7 +138,7 @@ def applied(store: Store, change: Change) -> None:
 
 def changes(store: Store, limit: int = 100) -> tuple[Change, ...]:
     """All changes, the newest first."""
-    return tuple(parsed(Change, each) for each in store.recent(CHANGES, order_by="at", limit=limit))
+    return tuple(parsed(Change, each) for each in store.recent("ml_parameter_changes", order_by="at", limit=limit))
 
 
 def revert(store: Store, change_id: str, *, at: datetime, by: str) -> Change:

@@ -133,7 +133,6 @@ def test_spreads_that_know_the_future_are_found(setup: Setup, recording: Recordi
 
     known = replace(recording, series={name: ahead(series) for name, series in recording.series.items()})
 
-    assert checked(setup, recording).leak == ""
     assert "knew what came after" in checked(setup, known).leak
 
 

@@ -65,6 +65,7 @@ def test_no_configured_secret_is_ever_printed(log: Any, capsys: pytest.CaptureFi
     log.info("request", headers=headers, text=str(headers), url=f"https://x.test/?key={KEY}", raw=SECRET.encode())
     log.info(f"said {SECRET}", **{KEY: [{"deep": (SECRET, {KEY: KEY})}]}, hook=f"POST {HOOK} failed")
     log.info("bearer", text="Authorization: Bearer abcdefghijkl0123456789")
+    log.info("bearer", text=f"Bearer abc-{KEY}-restofthetoken")
     try:
         try:
             raise ValueError(f"401 for {SECRET}")
@@ -74,8 +75,8 @@ def test_no_configured_secret_is_ever_printed(log: Any, capsys: pytest.CaptureFi
         log.exception("cycle_crashed")
 
     printed = capsys.readouterr().out
-    assert [json.loads(line)["severity"] for line in printed.splitlines()] == ["INFO"] * 4 + ["ERROR"]
-    for secret in (KEY, SECRET, json.dumps(SECRET)[1:-1], HOOK, "abcdefghijkl0123456789"):
+    assert [json.loads(line)["severity"] for line in printed.splitlines()] == ["INFO"] * 5 + ["ERROR"]
+    for secret in (KEY, SECRET, json.dumps(SECRET)[1:-1], HOOK, "abcdefghijkl0123456789", "restofthetoken"):
         assert secret not in printed
     assert "application/json" in printed
     assert "401 for" in printed
