@@ -57,7 +57,7 @@ fuzz: install  ## send thousands of generated requests to the ops routes (minute
 bench: install  ## measure and print the figures
 	$(BIN)/python -m bench
 
-peers: install  ## the same backtest in seven other backtesters, each in its own environment (half an hour)
+peers: install  ## the same backtest in seven other backtesters, each in its own environment (a quarter of an hour)
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python -m bench.peers
 
