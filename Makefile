@@ -27,7 +27,7 @@ demo: install  ## trade recorded prices and option chains, print the report (no 
 parity: install  ## play the demo's accounts again in one process: every order and fill must be the same
 	$(BIN)/cronfolio backtest --compare var/demo --out var/backtest/bars
 	$(BIN)/cronfolio backtest --modules options,stocks --cash 500000 --compare var/demo/options --out var/backtest/options
-	$(BIN)/cronfolio backtest --modules options,stocks --cash 150000 --to 2025-08-01T14:00 --compare var/demo/spreads --out var/backtest/spreads
+	$(BIN)/cronfolio backtest --modules options,stocks --underlyings QQQ,SPY --cash 150000 --compare var/demo/spreads --out var/backtest/spreads
 	$(BIN)/cronfolio backtest --modules crypto --data crypto-hourly --from 2018-03-08 --to 2018-03-23 --compare var/demo/watch/alone --out var/backtest/watch
 
 run: install  ## the same against Alpaca paper trading (needs ALPACA_PAPER_API_KEY, ALPACA_PAPER_SECRET_KEY)

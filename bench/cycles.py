@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 from bench.figures import Figure, at_most
@@ -25,6 +24,7 @@ from core.model.universe import UNDERLYINGS
 
 CRYPTO_START = datetime(2018, 10, 1, tzinfo=UTC)
 CRYPTO_DAYS = 120
+FIFTY_COINS_DAYS = 60
 STOCKS_START = datetime(2018, 7, 2, 13, 45, tzinfo=UTC)
 """A quarter of an hour into the session, when the recorded open is still a young price."""
 
@@ -63,7 +63,7 @@ def _fifty_coins() -> list[Figure]:
     with TemporaryDirectory() as scratch:
         recorded = recording(fifty_coins(Path(scratch)))
     with standing(recorded, CRYPTO_START, CRYPTO_SYMBOLS=",".join(FIFTY_COINS)) as stand:
-        idle, trading = _played(stand, "crypto", _three_a_day(CRYPTO_START, 20))
+        idle, trading = _played(stand, "crypto", _three_a_day(CRYPTO_START, FIFTY_COINS_DAYS))
     name = f"crypto cycle over {len(FIFTY_COINS)} coins"
     return [*_calls(name, idle, trading, most=6), timing(f"warm idle {name}", idle)]
 
@@ -87,19 +87,18 @@ def _options() -> list[Figure]:
 
 
 def _calls(name: str, idle: list[Cycle], trading: list[Cycle], *, most: int) -> list[Figure]:
-    """The most requests of an idle cycle, and of an ordering one besides orders and cancels, one request each."""
+    """The most requests of an idle cycle and of one that sends something, its orders and cancels included.
+
+    No exit waits for the number of calls: a cycle that closes several positions at once makes more and is told apart.
+    """
     if not idle or not trading:
         raise ValueError(f"{len(idle)} idle and {len(trading)} ordering cycles of {name}; both kinds must happen")
-    with_orders = [cycle.n_calls for cycle in trading]
-    shown = f"{max(with_orders)} (median {median(with_orders):g}; each order or cancel is one call)"
+    usual, waves = ([cycle.n_calls for cycle in trading if (cycle.n_exits > 1) is is_wave] for is_wave in (False, True))
+    shown = f"{len(waves)} of {len(idle) + len(trading)} cycles" + (f", most {max(waves)} calls" if waves else "")
     return [
         at_most(f"broker calls of an idle {name} (most of {len(idle)})", max(cycle.n_calls for cycle in idle), most),
-        at_most(
-            f"broker calls of an ordering {name} besides orders and cancels (most of {len(trading)})",
-            max(cycle.n_reads for cycle in trading),
-            most,
-        ),
-        Figure(f"broker calls of an ordering {name} with them (most)", shown),
+        at_most(f"broker calls of an ordering {name}, orders included (most of {len(usual)})", max(usual), most),
+        Figure(f"{name} with several exits or stops at once", shown),
     ]
 
 

@@ -19,6 +19,7 @@ from core import logs
 from core.app import Instance
 from core.cycle.run import run_cycle
 from core.cycle.world import CycleRequest
+from core.model.orders import Purpose
 from core.settings import load
 from venue.exchange import Exchange
 from venue.recording import Recording
@@ -30,10 +31,12 @@ STAGES = ("claim", "look", "settle", "decide", "plan", "act", "finish")
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What one cycle took: requests to the broker by method and path, milliseconds a stage."""
+    """What one cycle took: requests to the broker by method and path, milliseconds a stage; and how many of its orders
+    close or protect something."""
 
     calls: Counter[str]
     ms: dict[str, float]
+    n_exits: int
 
     @property
     def n_calls(self) -> int:
@@ -60,9 +63,10 @@ class Stand:
         """One cycle of the module on this warm instance."""
         world = self.instance.world()
         before, started_s = self.calls(), world.elapsed_s()
-        run_cycle(world, CycleRequest(f"{module}_cycle-{at:%Y-%m-%dT%H:%M:%SZ}", module))
+        report = run_cycle(world, CycleRequest(f"{module}_cycle-{at:%Y-%m-%dT%H:%M:%SZ}", module))
         total_ms = (world.elapsed_s() - started_s) * 1000
-        return Cycle(self.calls() - before, world.timings_ms | {"total": total_ms})
+        n_exits = sum(not Purpose(order["purpose"]).opens_risk for order in report["orders"])
+        return Cycle(self.calls() - before, world.timings_ms | {"total": total_ms}, n_exits)
 
     def calls(self) -> Counter[str]:
         """Every request to the broker until now."""

@@ -22,7 +22,8 @@ class Act:
     """One account's run through one window of recorded time.
 
     `told`: what it trades; `every`: between two crypto cycles; `limits`: what its recordings lack in this window;
-    `is_watched`: the position monitor listens to quotes in every hour between the cycles.
+    `underlyings`: the only ones whose options are traded, all that are recorded if none is named; `is_watched`: the
+    position monitor listens to quotes in every hour between the cycles.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Act:
     cash_usd: Decimal
     every: timedelta = DAY
     limits: tuple[str, ...] = ()
+    underlyings: tuple[str, ...] = ()
     is_watched: bool = False
 
 
@@ -64,19 +66,16 @@ OPTIONS = Act(
 SPREADS = replace(
     OPTIONS,
     name="spreads",
-    told="options in a smaller account, to an assignment",
-    end=datetime(2025, 8, 1, 14, tzinfo=UTC),
+    told="options on two funds in a smaller account, to an assignment",
     cash_usd=Decimal(150_000),
+    underlyings=("QQQ", "SPY"),
     limits=(
-        *OPTIONS.limits[:2],
-        "The chains end on 2025-07-09. What was held then could not be sold by any rule for want of quotes, and what "
-        "ended on 2025-07-18 and 2025-07-31 was settled by the last recorded price of its underlying, 9 and 22 days "
-        "old.",
-        "The size of the account was chosen since a written call is assigned in it. It shows how that is booked, not "
-        "what it is worth.",
+        *OPTIONS.limits,
+        "The size of the account and its two underlyings were chosen since a written call is assigned in it. It shows "
+        "how that is booked, not what it is worth.",
     ),
 )
-"""Too small for what the larger account buys: it takes the spread on SPY of 2025-06-17, whose call is assigned."""
+"""Too small for what the larger account buys: it takes the spread on QQQ of 2025-06-17, whose call is assigned."""
 WATCH = Act(
     name="watch",
     told="a coin, watched by live quotes",
@@ -100,6 +99,13 @@ class Traded:
     pairs: tuple[str, ...]
     stocks: tuple[str, ...]
     underlyings: tuple[str, ...]
+
+
+def traded_by(act: Act, recorded: Traded) -> Traded:
+    """What of the recorded the act trades."""
+    if not act.underlyings:
+        return recorded
+    return replace(recorded, underlyings=tuple(name for name in recorded.underlyings if name in act.underlyings))
 
 
 def due_cycles(act: Act, traded: Traded) -> Iterator[tuple[Job, datetime]]:

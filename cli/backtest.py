@@ -18,7 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from cli.acts import BARS, DAY, OPTIONS, Act, Traded, due_cycles
+from cli.acts import BARS, DAY, OPTIONS, Act, Traded, due_cycles, traded_by
 from cli.demo import LINES_WITHOUT_A_TERMINAL, OPERATOR, reset_reason, spread_limits, venue_limits
 from cli.figures.performance import Performance, performance
 from cli.fills import of_backtest, write_fills
@@ -56,6 +56,7 @@ CLASS_OF = {**CLASSES, "options": AssetClass.STOCK}
 @click.option("--from", "first", type=Moment(), help="First cycle, UTC.  [default: 2018-06-01; options: 2025-06-16]")
 @click.option("--to", "last", type=Moment(), help="Last cycle, UTC.  [default: 2019-12-31; options: 2025-07-22]")
 @click.option("--data", help="A recorded slice or a folder of recordings, several with commas.")
+@click.option("--underlyings", default="", help="The only ones whose options are traded; with commas.")
 @cash_option
 @click.option(
     "--every", type=Spacing(), default="1d", show_default=True, help="Time between crypto cycles: 5m, 4h, 1d."
@@ -72,6 +73,7 @@ def backtest_command(
     first: datetime | None,
     last: datetime | None,
     data: str | None,
+    underlyings: str,
     cash: Decimal,
     every: timedelta,
     check_lookahead: bool,
@@ -97,6 +99,7 @@ def backtest_command(
             data=recorded_data(data or standard.data, console),
             cash_usd=cash,
             every=every,
+            underlyings=_underlyings(underlyings, names),
         )
         played = None if compare is None else ledger_of_demo(compare)
         recording = _recording(act.data)
@@ -166,9 +169,10 @@ def set_up(
         raise BadRequest(f"--every is the time between crypto cycles, and {','.join(modules)} has none; leave it out")
     if act.end <= act.start:
         raise BadRequest(f"--to {act.end:%Y-%m-%d %H:%M} is not after --from {act.start:%Y-%m-%d %H:%M}")
-    traded = _traded(recording, modules)
+    recorded = _traded(recording, modules)
     for module in modules:
-        _refuse_outside(act, module, traded, recording)
+        _refuse_outside(act, module, recorded, recording)
+    traded = traded_by(act, recorded)
     env = venue_settings(NOWHERE, Path("/"), traded) | dict(chosen or {})
     due = tuple(
         Due(at, job.name, job.name.removesuffix("_cycle"))
@@ -210,6 +214,16 @@ def _modules(text: str) -> tuple[str, ...]:
         raise BadRequest(f"{', '.join(unknown) or 'nothing'} is no module; use {', '.join(CLASSES)}")
     if len(set(names)) < len(names):
         raise BadRequest(f"--modules {text} names a module twice")
+    return names
+
+
+def _underlyings(text: str, modules: tuple[str, ...]) -> tuple[str, ...]:
+    names = tuple(name.strip().upper() for name in text.split(",") if name.strip())
+    unknown = [name for name in names if name not in UNDERLYINGS]
+    if unknown:
+        raise BadRequest(f"--underlyings {', '.join(unknown)}: no underlying; use {', '.join(UNDERLYINGS)}")
+    if names and "options" not in modules:
+        raise BadRequest(f"--underlyings names whose options are traded, and {','.join(modules)} trades none")
     return names
 
 

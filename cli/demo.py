@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
-from cli.acts import BARS, OPTIONS, SPREADS, WATCH, Act, Traded, due_cycles
+from cli.acts import BARS, OPTIONS, SPREADS, WATCH, Act, Traded, due_cycles, traded_by
 from cli.figures.performance import performance
 from cli.fills import of_venue, write_fills
 from cli.options import Moment, Spacing, cash_option
@@ -233,7 +233,8 @@ def play(act: Act, folder: Path, bars: Progress, stopped: Event) -> Played:
             if described is None:
                 refuse_outside(played_range(exchange.url), act.start, act.end)
             fresh_folder(folder)
-            traded, lengths = recorded_assets(exchange.url)
+            recorded, lengths = recorded_assets(exchange.url)
+            traded = traded_by(act, recorded)
             due = list(due_cycles(act, traded))
             total = sum(job.opens_positions for job, _ in due)
             env = venue_settings(exchange.url, folder, traded) | (LISTENING if act.is_watched else {})

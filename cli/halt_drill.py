@@ -80,7 +80,7 @@ def _on_the_venue(data: str, start: datetime, folder: Path) -> Drill:
         env = venue_settings(exchange.url, folder, recorded_assets(exchange.url)[0])
         with functions(env, log_folder=folder) as served:
             deliveries = _daily(Scheduler(served.url), VenueClock(exchange.url), start)
-            if not any(_holds_something(delivery.receipt) for delivery in deliveries):
+            if not any(_has_something_to_sell(delivery.receipt) for delivery in deliveries):
                 raise click.ClickException(f"nothing was bought within {MOST_DAYS} days; choose another --start")
             before = len(read_ledger(exchange.url)["orders"])
             drill = _drilled(store_named(env["CRONFOLIO_STATE"]), deliveries)
@@ -120,8 +120,10 @@ def _done(delivery: Delivery) -> Delivery:
     return delivery
 
 
-def _holds_something(receipt: Mapping[str, Any]) -> bool:
-    return any(Decimal(usd) for usd in receipt["invested_usd"].values())
+def _has_something_to_sell(receipt: Mapping[str, Any]) -> bool:
+    """Something is held, and this cycle has not sold it already."""
+    is_leaving = any(order["purpose"] == Purpose.EXIT for order in receipt["orders"])
+    return not is_leaving and any(Decimal(usd) for usd in receipt["invested_usd"].values())
 
 
 def _drilled(store: Store, deliveries: Iterator[Delivery]) -> Drill:

@@ -92,6 +92,11 @@ class Broker(Protocol):
     `BrokerUnavailable`: no answer, the outcome is unknown. `BrokerRefused`: an answer, and it was no.
     """
 
+    @property
+    def answered_at(self) -> datetime | None:
+        """The broker's time of its last answer, in whole seconds, so up to one behind; None where that told none."""
+        ...
+
     def clock(self) -> Clock: ...
 
     def account(self) -> Account: ...

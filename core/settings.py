@@ -202,7 +202,7 @@ class Settings(BaseModel):
     market_tier: int = Field(default=2, ge=1, le=4)
     stock_symbols: Tickers = ()
     option_underlyings: Tickers = Field(default=UNDERLYINGS, min_length=1, max_length=20)
-    option_underlyings_per_cycle: int = Field(default=4, ge=1, le=20)
+    option_underlyings_per_cycle: int = Field(default=3, ge=1, le=20)
     settle_wait_s: float = Field(default=0, ge=0, le=20)
     monitor_stream_s: float = Field(default=0, ge=0, le=55)
 
@@ -227,6 +227,7 @@ class Settings(BaseModel):
     symbol_cooldown_minutes: int = Field(default=5, ge=5, le=1440)
     max_symbol_trades_per_hour: int = Field(default=2, ge=1, le=2)
     max_entries_per_5_minutes: int = Field(default=2, ge=1, le=5)
+    max_orders_per_cycle: int = Field(default=1, ge=1, le=20)
     max_entries_per_day: int = Field(default=10, ge=1, le=50)
     daily_loss_reducing_frac: Decimal = Field(default=Decimal("0.02"), gt=0, le=Decimal("0.02"))
     daily_loss_halt_frac: Decimal = Field(default=Decimal("0.05"), gt=0, le=Decimal("0.05"))

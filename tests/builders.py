@@ -257,11 +257,11 @@ def limits(
     signals: SignalRules | None = None,
     sessions: tuple[Session, ...] | None = None,
 ) -> Limits:
-    """The default limits, with one session that lasts all day and prefers momentum."""
+    """The default limits, but for many orders a cycle, and one session that lasts all day and prefers momentum."""
     all_day = Session("all_day", 0, 24, ("momentum", "breakout", "mean_reversion"), Decimal(1))
     return Limits(
         risk=risk or RiskLimits(),
-        safety=safety or SafetyLimits(),
+        safety=safety or SafetyLimits(max_orders_per_cycle=9),
         exits=exits or ExitRules(),
         costs=costs or Costs(),
         signals=signals or SignalRules(),

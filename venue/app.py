@@ -7,6 +7,7 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from email.utils import format_datetime
 from enum import StrEnum
 
 from starlette.applications import Starlette
@@ -202,7 +203,7 @@ def _endpoint(gate: _Gate, access: Access, method: str, path: str, handler: Hand
             headers = refusal.headers if isinstance(refusal, _TooMany) else headers
         finally:
             exchange.commit()
-        response.headers.update(headers)
+        response.headers.update(headers | {"Date": format_datetime(exchange.now, usegmt=True)})
         if fault is not None:
             await _spoil(fault, request)
         return response

@@ -89,6 +89,14 @@ class Exchange:
         """The canonical symbol for BTC/USD, BTCUSD, AAPL or an asset id; None if it is not traded here."""
         return self.recording.symbols_by_name.get(name)
 
+    def listed(self, asset_class: str) -> tuple[str, ...]:
+        """The symbols of a class. A coin's smallest order goes by its price, so none is listed before its first."""
+        return tuple(
+            symbol
+            for symbol, series in self.recording.series.items()
+            if series.asset_class == asset_class and (asset_class != CRYPTO or self.last_price(symbol) is not None)
+        )
+
     def asset(self, symbol: str) -> Asset:
         """The asset's steps; crypto's move with the price and hold for a UTC day."""
         series = self.series(symbol)

@@ -65,6 +65,7 @@ def server(exchange: Exchange, *, keys: Keys | None = None) -> uvicorn.Server:
         ws_per_message_deflate=False,
         lifespan="off",
         log_level="warning",
+        date_header=False,  # the exchange tells its own time
         access_log=False,
         timeout_keep_alive=60,
         timeout_graceful_shutdown=1,

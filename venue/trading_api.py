@@ -207,11 +207,8 @@ def get_assets(call: Call) -> Response:
     exchange = call.exchange
     status = call.text("status") or "active"
     asset_class = call.text("asset_class") or "us_equity"
-    chosen = [
-        views.asset(exchange, symbol)
-        for symbol, series in exchange.recording.series.items()
-        if series.asset_class == asset_class and status == "active"
-    ]
+    names = exchange.listed(asset_class) if status == "active" else ()
+    chosen = [views.asset(exchange, symbol) for symbol in names]
     listed_on = call.text("exchange")
     return json_response([asset for asset in chosen if listed_on in (None, asset["exchange"])])
 

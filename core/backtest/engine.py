@@ -93,6 +93,7 @@ def backtest(
     run = _Run(setup, recording, watch)
     ended_early = ""
     due = None
+    was_collecting = gc.isenabled()
     gc.disable()  # cycles make thousands of values and no circles of them, so that there is no garbage to search for
     try:
         for due in setup.due:
@@ -105,7 +106,8 @@ def backtest(
         notes = "".join(f" ({note})" for note in getattr(fault, "__notes__", ()))
         ended_early = f"{due.cycle_id if due else 'the first cycle'} failed{notes}: {type(fault).__name__}: {fault}"
     finally:
-        gc.enable()
+        if was_collecting:
+            gc.enable()
     ledger = run.exchange.ledger()
     trades = sorted(run.trades.values(), key=lambda trade: (trade.opened_at, trade.trade_id))
     history = History(tuple(run.cycles), tuple(trades))
@@ -170,7 +172,7 @@ class _Run:
             self._refresh(request, facts, books)
         for settlement in (past, present):
             self.trades |= {trade.trade_id: trade for trade in settlement.trades}
-        alarms = exit_alarms(facts, past.books, mode, due.module, self._watched)
+        alarms = exit_alarms(facts, past.books, mode, due.module, self._watched, lambda: bool(clock.is_open))
         self._watched[due.module] = as_of
         self.cycles.append(_facts_of(due, snapshot, facts, mode, decision, sent, alarms))
         if self._setup.operator is not None:

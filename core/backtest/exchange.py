@@ -57,7 +57,6 @@ class SimulatedExchange:
         self._account_id = exchange_id("account")
         self._told: dict[str, tuple[Any, Any]] = {}
         self._listed: list[int] = []
-        self._stocks: dict[str, Asset] = {}
         self._next = self._newest = 0
 
     @property
@@ -77,6 +76,10 @@ class SimulatedExchange:
         return len(floor.books.fills) - before
 
     # The broker's port
+
+    @property
+    def answered_at(self) -> datetime:
+        return self.now
 
     def clock(self) -> Clock:
         calendar, now_us = self._floor.calendar, self._floor.now_us
@@ -166,7 +169,7 @@ class SimulatedExchange:
         return self._floor.books.activities(since, self._floor.now_us)
 
     def assets(self, asset_class: AssetClass, symbols: Sequence[str]) -> tuple[Asset, ...]:
-        """The named assets that have a price by now; crypto's steps move with it and hold for a UTC day."""
+        """The named assets; of coins those that have a price by now, with which their steps move once a UTC day."""
         named = self._recorded(sorted(symbols))
         found = (self._asset(tape) for tape in named if tape.asset_class is asset_class)
         return tuple(asset for asset in found if asset is not None)
@@ -232,13 +235,12 @@ class SimulatedExchange:
         return max(buying_power_usd(self._floor), ZERO).quantize(CENT, ROUND_DOWN)
 
     def _asset(self, tape: Tape) -> Asset | None:
-        """None before its first price, after which a stock's steps stay as they are."""
-        kept = self._stocks.get(tape.symbol)
-        price = tape.price_of_day(self._floor.now_us) if kept is None else None
-        if price is None:
-            return kept
+        """A stock's steps are always the same; a coin's go by its price, so it has none before its first."""
         if tape.asset_class is AssetClass.STOCK:
-            return self._stocks.setdefault(tape.symbol, Asset(tape.symbol, tape.asset_class, True, UNIT, UNIT, CENT))
+            return Asset(tape.symbol, tape.asset_class, True, UNIT, UNIT, CENT)
+        price = tape.price_of_day(self._floor.now_us)
+        if price is None:
+            return None
         least = (orders_acceptance.CRYPTO_MINIMUM_USD / price.value).quantize(UNIT, ROUND_CEILING)
         increment = price_increment(price.value, tape.asset_class)
         return Asset(tape.symbol, tape.asset_class, True, least, UNIT, increment)

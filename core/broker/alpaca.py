@@ -50,6 +50,10 @@ class AlpacaBroker:
     def calls(self) -> Counter[str]:
         return self._connection.calls
 
+    @property
+    def answered_at(self) -> datetime | None:
+        return self._connection.answered_at
+
     def clock(self) -> Clock:
         return wire_account.clock(self._connection.get("/clock"))
 

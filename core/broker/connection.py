@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -48,7 +50,8 @@ Decoded = TypeVar("Decoded")
 
 
 class AlpacaConnection:
-    """Requests to one of Alpaca's hosts. `calls` counts them by method and path.
+    """Requests to one of Alpaca's hosts. `calls` counts them by method and path; `answered_at` is the host's own time,
+    in whole seconds, of the last answer, None where that told none.
 
     alpaca-py has no time-out and repeats POST on 429 and 504; both are replaced on its session and switched off here.
     """
@@ -57,9 +60,11 @@ class AlpacaConnection:
         self._client = RESTClient(base_url, key, secret, api_version=API_VERSION, raw_data=True)
         self._client._retry = 0
         self._client._session = self._session = timed_session()
+        self._session.hooks["response"].append(self._note_time)
         self._headers = {"APCA-API-KEY-ID": key, "APCA-API-SECRET-KEY": secret}
         self._base_url = base_url
         self.calls: Counter[str] = Counter()
+        self.answered_at: datetime | None = None
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> Any:
         return self._answer("GET", path, params)
@@ -107,6 +112,9 @@ class AlpacaConnection:
         except RequestException as error:
             raise BrokerUnavailable(f"{method} {path} got no answer: {type(error).__name__}") from error
 
+    def _note_time(self, response: Response, **_: Any) -> None:
+        self.answered_at = _told_time(response.headers)
+
     def _count(self, method: str, path: str) -> None:
         self.calls[f"{method} {path}"] += 1
 
@@ -134,6 +142,18 @@ def timed_session() -> Session:
     for scheme in ("https://", "http://"):
         session.mount(scheme, _TimedAdapter(max_retries=RETRY_READS))
     return session
+
+
+def _told_time(headers: Mapping[str, str]) -> datetime | None:
+    """The time at which an answer was made, by its `Date` header: RFC 9110, 6.6.1. One that a cache kept, as `Age`
+    says, tells nothing of now."""
+    if "Age" in headers or "Date" not in headers:
+        return None
+    try:
+        told = parsedate_to_datetime(headers["Date"])
+    except ValueError:
+        return None
+    return None if told.tzinfo is None else told.astimezone(UTC)
 
 
 def _failure(method: str, path: str, status: int, text: str) -> BrokerUnavailable | BrokerRefused:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 from core.cycle.look import BrokerFacts
 from core.model.judgement import Mode, ModeState
 from core.model.market import AssetClass
 from core.model.options import contract, underlying_of
+from core.model.orders import Position
 from core.model.trades import Books, Trade
 from core.modules import CLASSES
 from core.risk.coverage import exit_coverage
@@ -19,13 +20,19 @@ DUST_USD = 1
 
 
 def exit_alarms(
-    facts: BrokerFacts, books: Books, mode: ModeState, module: str, watched: Mapping[str, datetime]
+    facts: BrokerFacts,
+    books: Books,
+    mode: ModeState,
+    module: str,
+    watched: Mapping[str, datetime],
+    is_session_open: Callable[[], bool],
 ) -> tuple[str, ...]:
     """One sentence for each position without an exit. `watched`: when its module or the monitor last looked.
 
     `books`: as settled with these facts; a trade of theirs whose position the broker does not list, or lists so that it
     cannot be read, has no exit either. This cycle watches its own class. Stocks and options have no exit to miss while
-    their market is closed. HALTED sends no exit at all, so every position is without the cycle's.
+    their market is closed; `is_session_open` is asked once, where a clock does not say and there is something to tell.
+    HALTED sends no exit at all, so every position is without the cycle's.
     """
     found = []
     is_halted = mode.mode is Mode.HALTED and bool(facts.positions)
@@ -33,23 +40,33 @@ def exit_alarms(
         names = ", ".join(position.symbol for position in facts.positions)
         found.append(f"mode is {mode.mode}: no exit is sent for {names}; only what rests at the broker protects")
     unlisted = tuple(_unlisted(facts, books))
+    is_open = facts.clock.is_open
     for name, asset_class in CLASSES.items():
-        if asset_class is not AssetClass.CRYPTO and not facts.clock.is_open:
+        if asset_class is not AssetClass.CRYPTO and is_open is False:
             continue
-        found += [
-            f"{text(trade.position_quantity)} {trade.symbol} without a live exit: the books hold it, and no position "
-            "of it can be read at the broker; look at the account, then `cronfolio reconcile`"
-            for trade in unlisted
-            if trade.asset_class is asset_class
-        ]
-        held = [position for position in facts.positions if position.asset_class is asset_class]
-        if is_halted or not held:
-            continue
-        watched_at = facts.as_of if name == module else watched.get(name)
-        for coverage in exit_coverage(held, facts.orders, watched_at=watched_at, as_of=facts.as_of):
-            if coverage.gap > 0:
-                found.append(f"{text(coverage.gap)} {coverage.symbol} without a live exit: {coverage.reason}")
+        told = [_unlisted_in_words(trade) for trade in unlisted if trade.asset_class is asset_class]
+        if not is_halted:
+            held = [position for position in facts.positions if position.asset_class is asset_class]
+            watched_at = facts.as_of if name == module else watched.get(name)
+            told += _gaps(held, facts, watched_at)
+        if told and asset_class is not AssetClass.CRYPTO and is_open is None:
+            is_open = is_session_open()
+        if asset_class is AssetClass.CRYPTO or is_open:
+            found += told
     return tuple(found)
+
+
+def _gaps(held: Sequence[Position], facts: BrokerFacts, watched_at: datetime | None) -> Iterator[str]:
+    for coverage in exit_coverage(held, facts.orders, watched_at=watched_at, as_of=facts.as_of):
+        if coverage.gap > 0:
+            yield f"{text(coverage.gap)} {coverage.symbol} without a live exit: {coverage.reason}"
+
+
+def _unlisted_in_words(trade: Trade) -> str:
+    return (
+        f"{text(trade.position_quantity)} {trade.symbol} without a live exit: the books hold it, and no position "
+        "of it can be read at the broker; look at the account, then `cronfolio reconcile`"
+    )
 
 
 def _unlisted(facts: BrokerFacts, books: Books) -> Iterator[Trade]:

@@ -207,7 +207,7 @@ class _Closing:
 
 
 def _can_fill(asset_class: AssetClass, clock: Clock) -> bool:
-    return asset_class is AssetClass.CRYPTO or clock.is_open
+    return asset_class is AssetClass.CRYPTO or bool(clock.is_open)
 
 
 def _told(position: Position, plan: ClosingPlan, now: Holdings, clock: Clock) -> str:

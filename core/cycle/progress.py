@@ -16,7 +16,7 @@ from core.documents import document, parsed
 from core.errors import Conflict, LeaseLost
 from core.model.judgement import Decision, ModeState
 from core.model.trades import Books
-from core.ports import Absent, AtVersion, Store, Write
+from core.ports import Absent, AtVersion, JsonMap, Store, Write
 
 
 def held_mode(store: Store, held: Claim, now: datetime) -> ModeState:
@@ -37,10 +37,11 @@ def save_plan(
     carry out must not keep the next one from the books.
     """
     cycle = {**held.cycle, "state": "planned", "plan": plan_of(decision), "snapshot_blob": snapshot_blob}
+    lease = held.lease | {"has_books": True}
     batch = [
         Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
         Write(BOOKS_PATH, document(books, account_id=books.account_id), _books_as_read(held)),
-        Write(LEASE_PATH, held.lease, AtVersion(held.lease_version)),
+        Write(LEASE_PATH, lease, AtVersion(held.lease_version)),
         *writes,
     ]
     try:
@@ -53,6 +54,7 @@ def save_plan(
         cycle_version=cycle_version,
         books=books,
         books_version=books_version,
+        lease=lease,
         lease_version=lease_version,
     )
 
@@ -75,7 +77,11 @@ def finish(store: Store, held: Claim, report: dict[str, Any], books: Books, writ
     watched = {**held.watched, held.cycle["module"]: held.claimed_at}
     batch = [
         Write(held.cycle_path, cycle, AtVersion(held.cycle_version)),
-        Write(LEASE_PATH, _freed(held) | {"has_books": True, "watched": watched}, AtVersion(held.lease_version)),
+        Write(
+            LEASE_PATH,
+            _freed(held.lease, held) | {"has_books": True, "watched": watched},
+            AtVersion(held.lease_version),
+        ),
         *writes,
     ]
     if held.books != books:
@@ -91,12 +97,12 @@ def release(store: Store, held: Claim) -> None:
     (lease,) = store.read([LEASE_PATH])
     holder = None if lease is None else parsed(Lease, lease)
     if lease is not None and holder is not None and (holder.owner, holder.token) == (held.owner, held.token):
-        store.commit([Write(LEASE_PATH, _freed(held), AtVersion(lease.version))])
+        store.commit([Write(LEASE_PATH, _freed(lease.data, held), AtVersion(lease.version))])
 
 
-def _freed(held: Claim) -> dict[str, Any]:
+def _freed(lease: JsonMap, held: Claim) -> dict[str, Any]:
     """The lease without an owner; its token and the fact that books exist are kept."""
-    return {**held.lease, "owner": "", "expires_at": held.claimed_at}
+    return {**lease, "owner": "", "expires_at": held.claimed_at}
 
 
 def _books_as_read(held: Claim) -> Absent | AtVersion:

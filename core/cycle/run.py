@@ -61,8 +61,8 @@ def run_cycle(world: World, request: CycleRequest) -> dict[str, Any]:
         done = claiming.finished(stored)
         if done is not None:
             return done.answer(request.cycle_id)
-        run = _Run(world, request, stored, *running_clock(world))
-        account = world.broker.account()
+        account, clock, now = _account_and_time(world, request)
+        run = _Run(world, request, stored, clock, now)
         if request.dry_run or not world.settings.execution_enabled:
             return _dry_run(run, account)
         held = claiming.claim(world, stored, request, account, run.clock.at)
@@ -153,7 +153,7 @@ def _answer(
     books = replace(present.books, unfinished_cycle_id=None)
     books = with_rejections(books, (*past.orders, *records, *present.orders), facts.as_of)
     mode = breaker or held.mode
-    alarms = exit_alarms(facts, past.books, mode, request.module, held.watched)
+    alarms = exit_alarms(facts, past.books, mode, request.module, held.watched, lambda: _is_session_open(world))
     for alarm in alarms:
         log.error("exit_missing", alarm=alarm)
     report = receipt(world.settings, request, facts, mode, plan.decision, settlements, records, books)
@@ -308,6 +308,33 @@ def _dry_run(run: _Run, account: Account) -> dict[str, Any]:
     report = receipt(world.settings, request, facts, mode, decision, (past,), plan, past.books)
     log.info("dry_run_done", orders=len(plan), mode=report["mode"])
     return {**report, "outcome": "dry_run"}
+
+
+def _account_and_time(world: World, request: CycleRequest) -> tuple[Account, Clock, Now]:
+    """The account, the broker's clock and its running time. A module that follows no session needs no more of the clock
+    than the time, which the account's answer tells; so it saves the call, unless the answer told none.
+
+    It is told in whole seconds and so may be one behind, which the time between `SENDS_WITHIN` and `EXITS_WAIT` allows.
+    """
+    if module_named(request.module).universe(world.settings).follows_sessions:
+        clock, now = running_clock(world)
+        return world.broker.account(), clock, now
+    started_s = world.elapsed_s()
+    account = world.broker.account()
+    told = world.broker.answered_at
+    if told is None:
+        clock, now = running_clock(world)
+        return account, clock, now
+    return account, Clock(told, is_open=None), lambda: told + timedelta(seconds=world.elapsed_s() - started_s)
+
+
+def _is_session_open(world: World) -> bool:
+    """Asked where an alarm depends on it. Unknown is open: an alarm too many, but none too few."""
+    try:
+        return world.broker.clock().is_open is not False
+    except FAULTS as error:
+        log.warning("session_unknown", error=repr(error))
+        return True
 
 
 def running_clock(world: World) -> tuple[Clock, Now]:

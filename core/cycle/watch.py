@@ -183,7 +183,7 @@ def _newest(sight: Sight) -> datetime:
 def _is_worth_following(sight: Sight) -> bool:
     """Whether a quote can lead to an order: something is held whose market is open, and no person halted everything."""
     kinds = {position.asset_class for position in sight.facts.positions}
-    is_open = AssetClass.CRYPTO in kinds or (bool(kinds) and sight.facts.clock.is_open)
+    is_open = AssetClass.CRYPTO in kinds or (bool(kinds) and bool(sight.facts.clock.is_open))
     return is_open and sight.mode.mode is not Mode.HALTED
 
 

@@ -133,7 +133,7 @@ def look(world: World, watch_id: str, modules: Sequence[str]) -> Sight:
         snapshots=snapshots,
         wanted=wanted,
         refusals=tuple(refusals),
-        alarms=exit_alarms(facts, past.books, mode, "", watched),
+        alarms=exit_alarms(facts, past.books, mode, "", watched, lambda: bool(clock.is_open)),
         writes=tuple(writes),
         doubts=doubts,
         now=now,

@@ -36,6 +36,7 @@ class SafetyLimits:
     max_symbol_trades_per_10_minutes: int = 3
     max_alternating_sides_per_hour: int = 4
     max_entries_per_5_minutes: int = 2
+    max_orders_per_cycle: int = 1
     max_entries_per_day: int = 10
     max_rejections_per_day: int = 3
     daily_loss_reducing_frac: Decimal = Decimal("0.02")
@@ -121,7 +122,7 @@ class OptionRules:
     max_hold_days: int = 30
     max_portfolio_delta_usd_frac: float = 0.50
     max_daily_theta_frac: float = 0.001
-    underlyings_per_cycle: int = 4
+    underlyings_per_cycle: int = 3
 
 
 @dataclass(frozen=True, slots=True)

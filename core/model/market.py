@@ -48,12 +48,15 @@ _LENGTHS = {
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The broker's time and its New York session: whether it is open, and when it opens and closes next, if known."""
+    """The broker's time and its New York session: whether it is open, and when it opens and closes next, if known.
+
+    `is_open` None: not asked, by a cycle that follows no session; nothing that needs one takes it for open.
+    """
 
     at: datetime
-    is_open: bool
-    next_open: datetime | None
-    next_close: datetime | None
+    is_open: bool | None
+    next_open: datetime | None = None
+    next_close: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,10 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """What the rules look at. `sent` is oldest first and includes what this batch has already let through."""
+    """What the rules look at. `sent` is oldest first and includes what this batch has already let through.
+
+    `n_sending`: the orders and cancels of this cycle, those of the batch included.
+    """
 
     as_of: datetime
     mode: ModeState
@@ -37,6 +40,7 @@ class Circumstances:
     position_drift: str
     rejected_at: tuple[datetime, ...]
     limits: SafetyLimits
+    n_sending: int = 0
 
     def since(self, minutes: float, symbol: str | None = None) -> tuple[Sent, ...]:
         """The orders sent within the last `minutes`, of one symbol or of all."""
@@ -117,6 +121,14 @@ def order_rate(now: Circumstances) -> str | None:
     return f"{count} entries within 5 minutes, at most {limit}" if count >= limit else None
 
 
+def orders_per_cycle(now: Circumstances) -> str | None:
+    """Exits are always sent. An entry waits for the next cycle where this one has orders enough, so that a cycle that
+    opens something makes few calls, and the next entry is judged on what this one came to."""
+    limit = now.limits.max_orders_per_cycle
+    reason = f"this cycle already sends {now.n_sending} orders or cancels, at most {limit} where one opens something"
+    return reason if now.n_sending >= limit else None
+
+
 def daily_entries(now: Circumstances) -> str | None:
     count = sum(sent.is_entry for sent in now.since(24 * 60))
     limit = now.limits.max_entries_per_day
@@ -139,6 +151,7 @@ ACCOUNT_RULES: tuple[AccountRule, ...] = (
     rejections,
     order_rate,
     daily_entries,
+    orders_per_cycle,
 )
 SYMBOL_RULES: tuple[Rule, ...] = (symbol_cooldown, symbol_hourly_limit, rapid_pattern, alternating_sides)
 

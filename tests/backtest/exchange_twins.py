@@ -82,7 +82,7 @@ class Twins:
         assert self.ours.last_trades(symbols) == told
         assert self.ours.ledger().cash_usd == self.venue.books.cash_usd
         for asset_class in (AssetClass.CRYPTO, AssetClass.STOCK):
-            listed = [views.asset(self.venue, s) for s, one in self._priced() if one.asset_class == asset_class]
+            listed = [views.asset(self.venue, symbol) for symbol in self.venue.listed(asset_class)]
             assert self.ours.assets(asset_class, symbols) == tuple(wire_account.asset(_sent(one)) for one in listed)
 
     def _venue_submit(self, intent: OrderIntent) -> Order:
@@ -125,10 +125,6 @@ class Twins:
             if (told := quote(series, self.venue.now_us)) is not None:
                 bid, ask = (Decimal(repr(float(side))) for side in (told.bid, told.ask))
                 yield Quote(symbol, bid, ask, from_us(told.at_us))
-
-    def _priced(self) -> Iterable[tuple[str, Series]]:
-        series = self.venue.recording.series
-        return ((symbol, one) for symbol, one in series.items() if self.venue.last_price(symbol) is not None)
 
 
 def _asked(order: Callable[[], Order]) -> Order | BrokerRefused:

@@ -53,6 +53,8 @@ def test_the_command_reports_and_checks_for_looking_ahead(
             "holds nothing for the module options",
         ),
         (("--modules", "stocks", "--from", "2024-02-03", "--to", "2024-02-04"), "no cycle is due"),
+        (("--modules", "options", "--underlyings", "SPY,IBM"), "--underlyings IBM: no underlying; use SPY"),
+        (("--underlyings", "SPY"), "--underlyings names whose options are traded, and crypto,stocks trades none"),
         (("--modules", "stocks", "--every", "4h"), "--every is the time between crypto cycles, and stocks has none"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -129,6 +130,19 @@ def test_ctrl_c_keeps_what_was_done(setup: Setup, recording: Recording) -> None:
 
     assert result.ended_early == f"stopped by hand after 10 of {len(setup.due)} cycles"
     assert result.history.cycles == tuple(done)
+
+
+@pytest.mark.parametrize("is_collecting", [True, False])
+def test_garbage_is_collected_afterwards_as_it_was_before(
+    setup: Setup, recording: Recording, is_collecting: bool
+) -> None:
+    was_collecting = gc.isenabled()
+    (gc.enable if is_collecting else gc.disable)()
+    try:
+        backtest(replace(setup, due=setup.due[:2]), recording)
+        assert gc.isenabled() is is_collecting
+    finally:
+        (gc.enable if was_collecting else gc.disable)()
 
 
 def test_options_begin_with_their_first_chain(recording: Recording) -> None:

@@ -28,6 +28,8 @@ class Script:
 
     answer: Callable[[Asked], tuple[int, Any]]
     url: str = ""
+    headers: dict[str, str] | None = None
+    """Beside those of the content; None: the ones that such a server sends by itself."""
     asked: list[Asked] = field(default_factory=list)
 
 
@@ -47,7 +49,12 @@ def scripted(answer: Callable[[Asked], tuple[int, Any]]) -> Iterator[Script]:
             script.asked.append(asked)
             status, answered = script.answer(asked)
             content = answered.encode() if isinstance(answered, str) else json.dumps(answered).encode()
-            self.send_response(status)
+            if script.headers is None:
+                self.send_response(status)
+            else:
+                self.send_response_only(status)
+                for name, value in script.headers.items():
+                    self.send_header(name, value)
             self.send_header("Content-Type", "text/html" if isinstance(answered, str) else "application/json")
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()

@@ -350,3 +350,26 @@ def test_secrets_are_in_no_error(capsys: pytest.CaptureFixture[str]) -> None:
 
     told = f"{raised.value!r} {raised.value} {client!r} {vars(client)!r} {capsys.readouterr()}"
     assert "VISIBLE" not in told
+
+
+@pytest.mark.parametrize(
+    ("headers", "told"),
+    [
+        ({"Date": "Fri, 12 Apr 2024 12:00:00 GMT"}, NOON),
+        ({"Date": "Fri, 12 Apr 2024 08:00:00 -0400"}, NOON),
+        ({"Date": "Fri, 12 Apr 2024 12:00:00 GMT", "Age": "7"}, None),
+        ({"Date": "Fri, 12 Apr 2024 12:00:00 -0000"}, None),
+        ({"Date": "at noon"}, None),
+        ({}, None),
+    ],
+)
+def test_the_time_of_an_answer_is_what_its_header_says(headers: dict[str, str], told: datetime | None) -> None:
+    """RFC 9110, 6.6.1; a cache's copy, or a time without a zone, tells nothing of now."""
+    with scripted(always(200, [])) as script:
+        alpaca = broker(script.url)
+        before = alpaca.answered_at
+        script.headers = headers
+
+        alpaca.positions()
+
+        assert (before, alpaca.answered_at) == (None, told)

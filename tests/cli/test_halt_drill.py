@@ -16,8 +16,8 @@ from tests.cycle.market import ENTRY_OF_BTC, write_recording
 def test_after_a_halt_an_entry_is_refused_and_the_exit_goes_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """I-68: both coins move, one is held at the halt."""
-    recording = write_recording(tmp_path / "recording")
+    """I-68: one coin is held at the halt and falls, the other breaks out."""
+    recording = write_recording(tmp_path / "recording", days_held=2)
     monkeypatch.chdir(tmp_path)
     start = f"{ENTRY_OF_BTC - timedelta(days=1):%Y-%m-%d}"
 

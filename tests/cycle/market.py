@@ -16,18 +16,17 @@ EXIT_OF_BTC = ENTRY_OF_BTC + timedelta(days=1)
 
 LAST_DAY = EXIT_OF_BTC + timedelta(days=6)
 
-BTC_MOVES = {QUIET_DAYS: 1.09, QUIET_DAYS + 1: 0.86}
-ETH_MOVES = {QUIET_DAYS + 1: 1.09}
 
-
-def write_recording(folder: Path) -> Path:
-    """Daily bars of BTC and ETH: a hundred quiet days, then BTC breaks out and falls, and ETH breaks out."""
+def write_recording(folder: Path, *, days_held: int = 1) -> Path:
+    """Daily bars of BTC and ETH: a hundred quiet days, then BTC breaks out, and so many days later it falls and ETH
+    breaks out."""
+    turn = QUIET_DAYS + days_held
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "crypto_1d.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["symbol", "t", "o", "h", "l", "c", "v"])
-        writer.writerows(_bars("BTC/USD", 40_000.0, BTC_MOVES))
-        writer.writerows(_bars("ETH/USD", 2_000.0, ETH_MOVES))
+        writer.writerows(_bars("BTC/USD", 40_000.0, {QUIET_DAYS: 1.09, turn: 0.86}))
+        writer.writerows(_bars("ETH/USD", 2_000.0, {turn: 1.09}))
     return folder
 
 

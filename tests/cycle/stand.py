@@ -153,6 +153,8 @@ def standing(
             "CRONFOLIO_BLOBS": f"file://{folder / 'blobs'}",
             "CRYPTO_SYMBOLS": "BTC/USD,ETH/USD",
             "SETTLE_WAIT_S": "0",
+            # Cycles that do several kinds of work at once are the harder case.
+            "MAX_ORDERS_PER_CYCLE": "9",
             **(environ or {}),
         }
         yield Stand(url, folder, full)

@@ -150,6 +150,40 @@ def test_lost_books_begin_anew_without_buying(crowded: NewStand) -> None:
         assert again["mode"] == "REDUCING"
 
 
+def test_books_that_are_lost_before_their_first_cycle_has_ended_are_noticed(
+    crowded: NewStand, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """I-59: they are written with the first plan, and the lease remembers them from then on."""
+    with crowded() as stand:
+        forget_everything(stand)
+        world = Instance(load(stand.environ)).world()
+        monkeypatch.setattr(world.broker, "submit", lambda _: _stopped())
+        with pytest.raises(Stopped):
+            run_cycle(world, CYCLE)
+        lose_books(stand)
+
+        later = CycleRequest("crypto_cycle-manual-later", "crypto")
+        report = run_cycle(Instance(load(stand.environ)).world(), later)
+
+        assert (report["mode"], report["mode_by"]) == ("REDUCING", "breaker:books_lost")
+
+
+class Stopped(BaseException):
+    """The process is gone."""
+
+
+def _stopped() -> None:
+    raise Stopped
+
+
+def forget_everything(stand: Stand) -> None:
+    """The store of an account that was never seen."""
+    connection = sqlite3.connect(stand.folder / "state.db")
+    connection.execute("DELETE FROM documents")
+    connection.commit()
+    connection.close()
+
+
 def lose_books(stand: Stand) -> None:
     connection = sqlite3.connect(stand.folder / "state.db")
     changed = connection.execute("DELETE FROM documents WHERE path = 'books/current'").rowcount

@@ -194,7 +194,7 @@ def _ended(process: subprocess.Popen[str]) -> None:
 
 def _record_crypto(folder: Path) -> None:
     """BTC, which breaks out on the page's second day and falls on the third, and ETH, which then breaks out."""
-    bars = pd.read_csv(write_recording(folder) / "crypto_1d.csv")
+    bars = pd.read_csv(write_recording(folder, days_held=2) / "crypto_1d.csv")
     (folder / "crypto_1d.csv").unlink()
     _write(folder, "crypto_1d.parquet", bars.assign(t=pd.to_datetime(bars["t"], utc=True) + (BOUGHT_ON - ENTRY_OF_BTC)))
 

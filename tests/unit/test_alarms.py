@@ -26,12 +26,16 @@ STOCK = position("AAPL", asset_class=AssetClass.STOCK)
 COIN = position("BTC/USD")
 
 
+def never_asked() -> bool:
+    raise AssertionError("the clock says already whether the session is open")
+
+
 def alarms(
     module: str, watched: Mapping[str, datetime], *, is_open: bool = True, mode: Mode = Mode.ACTIVE
 ) -> tuple[str, ...]:
     clock = Clock(AS_OF, is_open, None, None)
     facts = BrokerFacts(clock, account(), (STOCK, COIN), (), None)
-    return exit_alarms(facts, books(), replace(mode_state(), mode=mode), module, watched)
+    return exit_alarms(facts, books(), replace(mode_state(), mode=mode), module, watched, never_asked)
 
 
 def test_another_modules_position_that_was_watched_lately_raises_no_alarm() -> None:
@@ -57,6 +61,25 @@ def test_nobody_must_watch_a_stock_while_its_market_is_closed() -> None:
     assert alarms("crypto", {}, is_open=False) == ()
 
 
+@pytest.mark.parametrize("is_open", [True, False])
+def test_a_cycle_that_follows_no_session_asks_for_it_once_where_an_alarm_depends_on_it(is_open: bool) -> None:
+    """I-38: a crypto cycle takes the time from another answer, and still tells of a stocks module that stopped."""
+    asked: list[bool] = []
+    contract = position("AAPL260320C00200000", asset_class=AssetClass.OPTION)
+    facts = BrokerFacts(Clock(AS_OF, is_open=None), account(), (STOCK, COIN, contract), (), None)
+
+    def ask() -> bool:
+        asked.append(is_open)
+        return is_open
+
+    told = exit_alarms(facts, books(), mode_state(), "crypto", {}, ask)
+    watched = exit_alarms(facts, books(), mode_state(), "crypto", {"stocks": AS_OF, "options": AS_OF}, never_asked)
+
+    assert [sentence.split()[1] for sentence in told] == (["AAPL", "AAPL260320C00200000"] if is_open else [])
+    assert asked == [is_open]
+    assert watched == ()
+
+
 @pytest.mark.parametrize("module", ["crypto", "stocks", "options"])
 def test_a_cycle_watches_its_own_class(module: str) -> None:
     watched = dict.fromkeys({"crypto", "stocks", "options"} - {module}, AS_OF)
@@ -73,14 +96,16 @@ def test_a_full_halt_leaves_every_position_without_the_cycles_exit() -> None:
 def test_a_flat_account_has_nothing_to_miss() -> None:
     flat = BrokerFacts(Clock(AS_OF, True, None, None), account(), (), (), None)
 
-    assert exit_alarms(flat, books(), replace(mode_state(), mode=Mode.HALTED), "crypto", {}) == ()
+    assert exit_alarms(flat, books(), replace(mode_state(), mode=Mode.HALTED), "crypto", {}, never_asked) == ()
 
 
 def unlisted(of: Trade, *, mode: Mode = Mode.ACTIVE, **fields: Any) -> tuple[str, ...]:
     """The alarms where BTC is held and watched, and the books hold this trade besides."""
     facts = BrokerFacts(Clock(AS_OF, True, None, None), account(), (COIN,), (), None)
     own = books(trades=(trade("BTC/USD"), of), **fields)
-    return exit_alarms(facts, own, replace(mode_state(), mode=mode), "crypto", {"stocks": AS_OF, "options": AS_OF})
+    return exit_alarms(
+        facts, own, replace(mode_state(), mode=mode), "crypto", {"stocks": AS_OF, "options": AS_OF}, never_asked
+    )
 
 
 def test_a_trade_whose_position_the_broker_does_not_list_is_told() -> None:

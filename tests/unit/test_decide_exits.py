@@ -270,23 +270,36 @@ def test_other_asset_classes_are_left_to_their_module() -> None:
     assert sales(snapshot(positions=(stock,))) == ()
 
 
-def test_exits_come_before_entries() -> None:
-    moment = snapshot(
+def one_falls_and_one_rises(**changes: Any) -> Snapshot:
+    return snapshot(
         {ETH: rising(), LTC: falling()},
         positions=(position(LTC, "20"),),
         books=books(trades=(trade(LTC, "20"),)),
+        **changes,
     )
 
-    assert [(each.symbol, each.purpose) for each in decided(moment).intents] == [
+
+def test_exits_come_before_entries() -> None:
+    assert [(each.symbol, each.purpose) for each in decided(one_falls_and_one_rises()).intents] == [
         (LTC, Purpose.EXIT),
         (ETH, Purpose.ENTRY),
     ]
 
 
-def test_every_position_below_its_stop_leaves_at_once() -> None:
-    symbols = (BTC, ETH, LTC)
+def test_an_entry_waits_for_the_cycle_after_an_exit() -> None:
+    """I-49: unless configured otherwise a cycle that sells opens nothing, so that it makes few calls."""
+    answer = decided(one_falls_and_one_rises(limits=limits(safety=SafetyLimits())))
 
-    left = sales(snapshot(positions=tuple(fallen(symbol) for symbol in symbols)))
+    assert [(each.symbol, each.purpose) for each in answer.intents] == [(LTC, Purpose.EXIT)]
+    assert ("orders_per_cycle", ETH) in {(refusal.rule, refusal.symbol) for refusal in answer.refusals}
+
+
+def test_every_position_below_its_stop_leaves_at_once() -> None:
+    """However few orders a cycle may send: no exit is counted out."""
+    symbols = (BTC, ETH, LTC)
+    one = limits(safety=SafetyLimits(max_orders_per_cycle=1))
+
+    left = sales(snapshot(positions=tuple(fallen(symbol) for symbol in symbols), limits=one))
 
     assert {each.symbol for each in left} == set(symbols)
     assert len({each.client_order_id for each in left}) == 3

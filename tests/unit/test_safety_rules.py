@@ -171,6 +171,13 @@ def test_ten_entries_a_day_over_all_symbols(count: int, oldest_minutes: float, r
     assert refuses(rules.daily_entries, now(*history)) is refused
 
 
+@pytest.mark.parametrize(("n_sending", "most", "refused"), [(0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True)])
+def test_an_entry_waits_where_its_cycle_sends_enough_already(n_sending: int, most: int, refused: bool) -> None:
+    limits = SafetyLimits(max_orders_per_cycle=most)
+
+    assert refuses(rules.orders_per_cycle, now(n_sending=n_sending, limits=limits)) is refused
+
+
 def test_sales_do_not_use_up_the_days_entries() -> None:
     assert not refuses(rules.daily_entries, now(*(sent(SELL, 30 * index) for index in range(40))))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from venue.app import Keys
 from venue.serve import serving
 
+MONDAY = datetime(2024, 1, 1, tzinfo=UTC)
 FLAT = (100.0, 100.0, 100.0, 100.0, 100000.0)
 BUY = {"symbol": "BTC/USD", "side": "buy", "type": "market", "time_in_force": "gtc", "qty": "1"}
 
@@ -282,3 +284,24 @@ def test_the_ledger_counts_requests_by_method_and_route(trader: Any) -> None:
     trader.http.get("/v2/orders/nobody")
 
     assert trader.ledger()["requests"] == {"GET /v2/orders/{order_id}": 2, "POST /v2/orders": 1}
+
+
+def test_a_coin_is_listed_with_its_first_price_and_a_stock_always(desk: Any, crypto: Any, stock: Any) -> None:
+    before = MONDAY - timedelta(days=400)
+    early, late = (desk(crypto(FLAT), stock(FLAT), start=at) for at in (before, MONDAY))
+
+    def listed(of: Any) -> list[str]:
+        kinds = ("crypto", "us_equity")
+        return [asset["symbol"] for kind in kinds for asset in of.get("/v2/assets", asset_class=kind)]
+
+    assert (listed(early), listed(late)) == (["AAPL"], ["BTC/USD", "AAPL"])
+
+
+def test_every_answer_tells_the_venues_own_time(desk: Any, crypto: Any) -> None:
+    trader = desk(crypto(FLAT), start=MONDAY)
+    told = []
+    for seconds in (0, 61):
+        trader.after(seconds=seconds)
+        told.append(trader.http.get("/v2/account").headers.get_list("Date"))
+
+    assert told == [["Mon, 01 Jan 2024 00:00:00 GMT"], ["Mon, 01 Jan 2024 00:01:01 GMT"]]
