@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 from bench.figures import Figure, at_most
@@ -54,7 +55,7 @@ def measure() -> list[Figure]:
 
 def _crypto() -> list[Figure]:
     with standing(recording(crypto_daily()), CRYPTO_START) as stand:
-        idle, trading = _played(stand, "crypto", _three_a_day(CRYPTO_START, CRYPTO_DAYS))
+        idle, trading = _played(stand, "crypto", _four_a_day(CRYPTO_START, CRYPTO_DAYS))
     times = [timing("warm idle cycle", idle), timing("warm cycle that sends orders", trading)]
     return [*times, *_calls("crypto cycle", idle, trading, most=6)]
 
@@ -63,7 +64,7 @@ def _fifty_coins() -> list[Figure]:
     with TemporaryDirectory() as scratch:
         recorded = recording(fifty_coins(Path(scratch)))
     with standing(recorded, CRYPTO_START, CRYPTO_SYMBOLS=",".join(FIFTY_COINS)) as stand:
-        idle, trading = _played(stand, "crypto", _three_a_day(CRYPTO_START, FIFTY_COINS_DAYS))
+        idle, trading = _played(stand, "crypto", _four_a_day(CRYPTO_START, FIFTY_COINS_DAYS))
     name = f"crypto cycle over {len(FIFTY_COINS)} coins"
     return [*_calls(name, idle, trading, most=6), timing(f"warm idle {name}", idle)]
 
@@ -72,7 +73,7 @@ def _stocks() -> list[Figure]:
     with TemporaryDirectory() as scratch:
         recorded = recording(all_stocks(Path(scratch)))
     with standing(recorded, STOCKS_START, STOCK_SYMBOLS=",".join(STOCKS), MARKET_TIER="4") as stand:
-        idle, trading = _played(stand, "stocks", _three_a_day(STOCKS_START, STOCKS_DAYS))
+        idle, trading = _played(stand, "stocks", _four_a_day(STOCKS_START, STOCKS_DAYS))
     name = f"stocks cycle with {len(STOCKS)} symbols"
     return [*_calls(name, idle, trading, most=7), timing(f"warm idle {name}", idle)]
 
@@ -87,18 +88,18 @@ def _options() -> list[Figure]:
 
 
 def _calls(name: str, idle: list[Cycle], trading: list[Cycle], *, most: int) -> list[Figure]:
-    """The most requests of an idle cycle and of one that sends something, its orders and cancels included.
+    """The most requests of an idle cycle and of one that opens something, its orders included.
 
-    No exit waits for the number of calls: a cycle that closes several positions at once makes more and is told apart.
+    No exit waits for the number of calls, so a cycle that closes, protects or cancels makes more; it is told apart.
     """
     if not idle or not trading:
         raise ValueError(f"{len(idle)} idle and {len(trading)} ordering cycles of {name}; both kinds must happen")
-    usual, waves = ([cycle.n_calls for cycle in trading if (cycle.n_exits > 1) is is_wave] for is_wave in (False, True))
-    shown = f"{len(waves)} of {len(idle) + len(trading)} cycles" + (f", most {max(waves)} calls" if waves else "")
+    opening, closing = ([cycle.n_calls for cycle in trading if cycle.has_closed is closed] for closed in (False, True))
+    shown = f"{max(closing)} (median {median(closing):g} of {len(closing)})" if closing else "none happened"
     return [
         at_most(f"broker calls of an idle {name} (most of {len(idle)})", max(cycle.n_calls for cycle in idle), most),
-        at_most(f"broker calls of an ordering {name}, orders included (most of {len(usual)})", max(usual), most),
-        Figure(f"{name} with several exits or stops at once", shown),
+        at_most(f"broker calls of an opening {name}, orders included (most of {len(opening)})", max(opening), most),
+        Figure(f"broker calls of a {name} that closes, protects or cancels (most)", shown),
     ]
 
 
@@ -122,9 +123,9 @@ def _played(
     return idle, trading
 
 
-def _three_a_day(start: datetime, days: int) -> Iterator[datetime]:
-    """At the same time of each day, and five and ten minutes later."""
-    return (start + timedelta(days=day) + step * FIVE_MINUTES for day in range(days) for step in range(3))
+def _four_a_day(start: datetime, days: int) -> Iterator[datetime]:
+    """At the same time of each day, and three times more, five minutes apart each."""
+    return (start + timedelta(days=day) + step * FIVE_MINUTES for day in range(days) for step in range(4))
 
 
 def option_moments() -> Iterator[datetime]:

@@ -31,12 +31,12 @@ STAGES = ("claim", "look", "settle", "decide", "plan", "act", "finish")
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """What one cycle took: requests to the broker by method and path, milliseconds a stage; and how many of its orders
-    close or protect something."""
+    """What one cycle took: requests to the broker by method and path, milliseconds a stage; and whether it closed,
+    protected or canceled something."""
 
     calls: Counter[str]
     ms: dict[str, float]
-    n_exits: int
+    has_closed: bool
 
     @property
     def n_calls(self) -> int:
@@ -65,8 +65,10 @@ class Stand:
         before, started_s = self.calls(), world.elapsed_s()
         report = run_cycle(world, CycleRequest(f"{module}_cycle-{at:%Y-%m-%dT%H:%M:%SZ}", module))
         total_ms = (world.elapsed_s() - started_s) * 1000
-        n_exits = sum(not Purpose(order["purpose"]).opens_risk for order in report["orders"])
-        return Cycle(self.calls() - before, world.timings_ms | {"total": total_ms}, n_exits)
+        calls = self.calls() - before
+        has_closed = any(not Purpose(order["purpose"]).opens_risk for order in report["orders"])
+        has_closed |= any(name.startswith("DELETE ") for name in calls)
+        return Cycle(calls, world.timings_ms | {"total": total_ms}, has_closed)
 
     def calls(self) -> Counter[str]:
         """Every request to the broker until now."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,7 +36,8 @@ class Instance:
         self.settings = settings
         self.store = open_store(settings.cronfolio_state, project=settings.google_cloud_project)
         self.blobs = open_blobs(settings.cronfolio_blobs, beside=settings.cronfolio_state)
-        self.broker = AlpacaBroker(settings.alpaca_base_url, **keys)
+        own_time = (lambda: datetime.now(UTC)) if settings.origin == "paper" else None
+        self.broker = AlpacaBroker(settings.alpaca_base_url, **keys, own_time=own_time)
         self.alpaca_data = AlpacaData(settings.alpaca_data_url, **keys, feed=settings.alpaca_data_feed)
         self.data = WarmMarket(self.alpaca_data)
         self.options = AlpacaOptions(

@@ -41,12 +41,10 @@ def decide(snapshot: Snapshot, module: AssetModule, *, exits_only: bool = False)
     ideas, entry_refusals = ((), ()) if exits_only else _split(module.analyze_opportunities(snapshot))
     closing = module.plan_trades([_exit_target(idea, snapshot) for idea in exits], snapshot)
     closing = tuple(intent for intent in closing if intent.quantity > 0)
-    cancels = orders_to_cancel(closing, exit_refusals, snapshot, module.asset_class)
-    now = replace(_circumstances(snapshot, module, breaker or snapshot.mode), n_sending=len(closing) + len(cancels))
-    opening, refusals = _entries(ideas, snapshot, module, now) if ideas else ((), ())
+    opening, refusals = _entries(ideas, snapshot, module, breaker or snapshot.mode) if ideas else ((), ())
     return Decision(
         intents=(*closing, *opening),
-        cancel_order_ids=cancels,
+        cancel_order_ids=orders_to_cancel(closing, exit_refusals, snapshot, module.asset_class),
         refusals=(*exit_refusals, *entry_refusals, *refusals),
         views=() if exits_only else module.views(snapshot),
         breaker=breaker,
@@ -64,12 +62,13 @@ def without_entries(decision: Decision, rule: str, reason: str) -> Decision:
 
 
 def _entries(
-    ideas: tuple[Opportunity, ...], snapshot: Snapshot, module: AssetModule, now: Circumstances
+    ideas: tuple[Opportunity, ...], snapshot: Snapshot, module: AssetModule, mode: ModeState
 ) -> tuple[tuple[OrderIntent, ...], tuple[Refusal, ...]]:
     """Walk the ideas from the best down; every accepted order counts against the caps and rules of the next."""
     intents: list[OrderIntent] = []
     refusals: list[Refusal] = []
     used, moves = exposure(snapshot, module.asset_class), daily_moves(snapshot.bars)
+    now = _circumstances(snapshot, module, mode)
     closed = closed_to_entries(now)
     for idea in ideas:
         if closed:
@@ -86,7 +85,7 @@ def _entries(
             continue
         intents.append(intent)
         used = reserve(used, intent)
-        now = replace(now, sent=(*now.sent, sent_now(intent, now.as_of)), n_sending=now.n_sending + 1)
+        now = replace(now, sent=(*now.sent, sent_now(intent, now.as_of)), n_opening=len(intents))
         closed = closed_to_entries(now)
     return tuple(intents), tuple(refusals)
 

@@ -94,7 +94,8 @@ class Broker(Protocol):
 
     @property
     def answered_at(self) -> datetime | None:
-        """The broker's time of its last answer, in whole seconds, so up to one behind; None where that told none."""
+        """The broker's time of its last answer, in whole seconds, so up to one behind; None where that told none, or
+        none that can be."""
         ...
 
     def clock(self) -> Clock: ...

@@ -227,7 +227,7 @@ class Settings(BaseModel):
     symbol_cooldown_minutes: int = Field(default=5, ge=5, le=1440)
     max_symbol_trades_per_hour: int = Field(default=2, ge=1, le=2)
     max_entries_per_5_minutes: int = Field(default=2, ge=1, le=5)
-    max_orders_per_cycle: int = Field(default=1, ge=1, le=20)
+    max_entries_per_cycle: int = Field(default=1, ge=1, le=5)
     max_entries_per_day: int = Field(default=10, ge=1, le=50)
     daily_loss_reducing_frac: Decimal = Field(default=Decimal("0.02"), gt=0, le=Decimal("0.02"))
     daily_loss_halt_frac: Decimal = Field(default=Decimal("0.05"), gt=0, le=Decimal("0.05"))

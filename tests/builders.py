@@ -257,11 +257,11 @@ def limits(
     signals: SignalRules | None = None,
     sessions: tuple[Session, ...] | None = None,
 ) -> Limits:
-    """The default limits, but for many orders a cycle, and one session that lasts all day and prefers momentum."""
+    """The default limits, but for many entries a cycle, and one session that lasts all day and prefers momentum."""
     all_day = Session("all_day", 0, 24, ("momentum", "breakout", "mean_reversion"), Decimal(1))
     return Limits(
         risk=risk or RiskLimits(),
-        safety=safety or SafetyLimits(max_orders_per_cycle=9),
+        safety=safety or SafetyLimits(max_entries_per_cycle=5),
         exits=exits or ExitRules(),
         costs=costs or Costs(),
         signals=signals or SignalRules(),

@@ -216,7 +216,7 @@ def get_assets(call: Call) -> Response:
 def get_asset(call: Call) -> Response:
     name = call.path_params["symbol"]
     symbol = call.exchange.find_symbol(name)
-    if symbol is None:
+    if symbol is None or symbol not in call.exchange.listed(call.exchange.series(symbol).asset_class):
         raise not_found(f"asset not found for {name}")
     return json_response(views.asset(call.exchange, symbol))
 

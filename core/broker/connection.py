@@ -151,9 +151,9 @@ def _told_time(headers: Mapping[str, str]) -> datetime | None:
         return None
     try:
         told = parsedate_to_datetime(headers["Date"])
-    except ValueError:
+        return None if told.tzinfo is None else told.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return None if told.tzinfo is None else told.astimezone(UTC)
 
 
 def _failure(method: str, path: str, status: int, text: str) -> BrokerUnavailable | BrokerRefused:

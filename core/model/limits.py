@@ -36,7 +36,7 @@ class SafetyLimits:
     max_symbol_trades_per_10_minutes: int = 3
     max_alternating_sides_per_hour: int = 4
     max_entries_per_5_minutes: int = 2
-    max_orders_per_cycle: int = 1
+    max_entries_per_cycle: int = 1
     max_entries_per_day: int = 10
     max_rejections_per_day: int = 3
     daily_loss_reducing_frac: Decimal = Decimal("0.02")

@@ -29,7 +29,7 @@ class Sent:
 class Circumstances:
     """What the rules look at. `sent` is oldest first and includes what this batch has already let through.
 
-    `n_sending`: the orders and cancels of this cycle, those of the batch included.
+    `n_opening`: those of them that open something.
     """
 
     as_of: datetime
@@ -40,7 +40,7 @@ class Circumstances:
     position_drift: str
     rejected_at: tuple[datetime, ...]
     limits: SafetyLimits
-    n_sending: int = 0
+    n_opening: int = 0
 
     def since(self, minutes: float, symbol: str | None = None) -> tuple[Sent, ...]:
         """The orders sent within the last `minutes`, of one symbol or of all."""
@@ -121,12 +121,10 @@ def order_rate(now: Circumstances) -> str | None:
     return f"{count} entries within 5 minutes, at most {limit}" if count >= limit else None
 
 
-def orders_per_cycle(now: Circumstances) -> str | None:
-    """Exits are always sent. An entry waits for the next cycle where this one has orders enough, so that a cycle that
-    opens something makes few calls, and the next entry is judged on what this one came to."""
-    limit = now.limits.max_orders_per_cycle
-    reason = f"this cycle already sends {now.n_sending} orders or cancels, at most {limit} where one opens something"
-    return reason if now.n_sending >= limit else None
+def entries_per_cycle(now: Circumstances) -> str | None:
+    """So a cycle that opens something makes few calls, and the next entry is judged on what this one came to."""
+    limit = now.limits.max_entries_per_cycle
+    return f"entries of this cycle: {now.n_opening}, at most {limit}" if now.n_opening >= limit else None
 
 
 def daily_entries(now: Circumstances) -> str | None:
@@ -151,7 +149,7 @@ ACCOUNT_RULES: tuple[AccountRule, ...] = (
     rejections,
     order_rate,
     daily_entries,
-    orders_per_cycle,
+    entries_per_cycle,
 )
 SYMBOL_RULES: tuple[Rule, ...] = (symbol_cooldown, symbol_hourly_limit, rapid_pattern, alternating_sides)
 

@@ -85,7 +85,9 @@ def account(tmp_path: Path) -> Iterator[Account]:
     keys = {"key": "key", "secret": "secret"}
     with serving(exchange) as url:
         options = AlpacaOptions(url, url, **keys, feed="indicative")
-        yield Account(exchange, AlpacaBroker(url, **keys), AlpacaData(url, **keys, feed="iex"), options)
+        yield Account(
+            exchange, AlpacaBroker(url, key="key", secret="secret"), AlpacaData(url, **keys, feed="iex"), options
+        )
 
 
 def _chain() -> Chain:

@@ -360,6 +360,7 @@ def test_secrets_are_in_no_error(capsys: pytest.CaptureFixture[str]) -> None:
         ({"Date": "Fri, 12 Apr 2024 12:00:00 GMT", "Age": "7"}, None),
         ({"Date": "Fri, 12 Apr 2024 12:00:00 -0000"}, None),
         ({"Date": "at noon"}, None),
+        ({"Date": "Fri, 31 Dec 9999 23:59:59 -0100"}, None),
         ({}, None),
     ],
 )
@@ -373,3 +374,15 @@ def test_the_time_of_an_answer_is_what_its_header_says(headers: dict[str, str], 
         alpaca.positions()
 
         assert (before, alpaca.answered_at) == (None, told)
+
+
+@pytest.mark.parametrize(("seconds_apart", "is_told"), [(-6, False), (-5, True), (1, True), (6, False)])
+def test_a_time_that_is_not_this_machines_is_not_believed(seconds_apart: int, is_told: bool) -> None:
+    own = NOON + timedelta(seconds=seconds_apart)
+    with scripted(always(200, [])) as script:
+        script.headers = {"Date": "Fri, 12 Apr 2024 12:00:00 GMT"}
+        alpaca = AlpacaBroker(script.url, key="key", secret="secret", own_time=lambda: own)
+
+        alpaca.positions()
+
+        assert alpaca.answered_at == (NOON if is_told else None)

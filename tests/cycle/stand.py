@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -19,6 +18,7 @@ from core.documents import parsed
 from core.model.trades import Books
 from core.state.sqlite import SqliteStore
 from tests.cycle.delivery import deliver
+from tests.leaving import left_to_stop
 from venue.exchange import Exchange
 from venue.orders import OPEN_STATUSES
 from venue.persistence import Journal
@@ -143,7 +143,7 @@ def standing(
         shutil.copytree(copied_from, folder, dirs_exist_ok=True)
     journal = Journal(str(folder / "venue.db"))
     exchange = Exchange(recording, start=start, rate_limit=0, journal=journal, shorting=shorting)
-    with _left_to_stop(serving(exchange)) as url:
+    with left_to_stop(serving(exchange)) as url:
         full = {
             "ALPACA_PAPER_API_KEY": "venue-key",
             "ALPACA_PAPER_SECRET_KEY": "venue-secret",
@@ -153,20 +153,9 @@ def standing(
             "CRONFOLIO_BLOBS": f"file://{folder / 'blobs'}",
             "CRYPTO_SYMBOLS": "BTC/USD,ETH/USD",
             "SETTLE_WAIT_S": "0",
-            # Cycles that do several kinds of work at once are the harder case.
-            "MAX_ORDERS_PER_CYCLE": "9",
             **(environ or {}),
         }
         yield Stand(url, folder, full)
-
-
-@contextmanager
-def _left_to_stop(running: AbstractContextManager[str]) -> Iterator[str]:
-    """A server whose end, a fifth of a second of waiting, nobody waits for."""
-    try:
-        yield running.__enter__()
-    finally:
-        threading.Thread(target=running.__exit__, args=(None, None, None)).start()
 
 
 def _contracts_of(leg: Mapping[str, Any]) -> tuple[str, str]:

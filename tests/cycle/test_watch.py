@@ -346,6 +346,7 @@ def test_an_entry_whose_time_is_over_is_canceled_and_what_it_filled_is_protected
     stops in one minute, what is left of a share in the next."""
 
     def enter_in_part(stand: Stand) -> None:
+        stand.environ["MAX_ENTRIES_PER_CYCLE"] = "2"
         stand.fault(method="POST", path="/v2/orders", times=2, action="partial:0.5")
         stand.live("stocks", new_york.EVE + 10 * MINUTE)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,8 +49,9 @@ def queries(entry: Any) -> Iterator[str]:
             yield from queries(value)
 
 
-def logged(*methods: str) -> set[str]:
-    """The events that core and functions log with these methods."""
+@cache
+def calls_of_log() -> list[ast.Call]:
+    """Every `log.something(...)` in core and functions."""
     files = [
         file
         for folder in ("core", "functions")
@@ -57,12 +59,21 @@ def logged(*methods: str) -> set[str]:
         if not file.is_relative_to(ROOT / "functions" / "core")
     ]
     calls = (node for file in files for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
-    return {
-        str(call.args[0].value)
+    return [
+        call
         for call in calls
         if isinstance(call.func, ast.Attribute)
         and isinstance(call.func.value, ast.Name)
         and call.func.value.id == "log"
+    ]
+
+
+def logged(*methods: str) -> set[str]:
+    """The events that core and functions log with these methods."""
+    return {
+        str(call.args[0].value)
+        for call in calls_of_log()
+        if isinstance(call.func, ast.Attribute)
         and call.func.attr in (methods or ("debug", "info", "warning", "error", "exception", "critical"))
         and isinstance(call.args[0], ast.Constant)
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -75,6 +76,23 @@ def blobs(tmp_path: Path) -> FolderBlobs:
     return FolderBlobs(tmp_path / "blobs")
 
 
+@pytest.fixture(scope="module")
+def learned(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store and its blobs after one training, for tests of what comes after it."""
+    folder = tmp_path_factory.mktemp("learned")
+    store = SqliteStore(folder / "state.db")
+    _trained(store, FolderBlobs(folder / "blobs"))
+    store.close()
+    return folder
+
+
+@pytest.fixture
+def promoted(learned: Path, tmp_path: Path, store: SqliteStore) -> ModelPointer:
+    """What was learned, in force in a store of its own."""
+    shutil.copytree(learned, tmp_path, dirs_exist_ok=True)
+    return promote(store, "stocks", "gradient_boosting", at=AT, by="ann")
+
+
 def _shown(trend: float, n: int = 1) -> Features:
     """Features of n symbols that are familiar to the model; only the trend says anything."""
     columns = {name: np.zeros((n, STEPS)) for name in FEATURES[:-1]}
@@ -127,10 +145,9 @@ def test_promotion_is_repeatable_and_a_rollback_restores_what_was_before(
 
 
 @pytest.fixture
-def of_another_version(store: SqliteStore, blobs: FolderBlobs) -> SqliteStore:
+def of_another_version(store: SqliteStore, promoted: ModelPointer) -> SqliteStore:
     """A model in force, with learned parameters beside it, as code wrote it that knew fewer of its figures."""
-    _trained(store, blobs)
-    body = document(promote(store, "stocks", "gradient_boosting", at=AT, by="ann"), account_id="all")
+    body = document(promoted, account_id="all")
     older = {name: value for name, value in body.items() if name not in ("regimes", "outcomes_to")}
     store.commit([Write(path_of("stocks"), {**older, "parameters": {"momentum_threshold": {"value": 0.5}}})])
     return store
@@ -157,34 +174,25 @@ def test_a_model_of_another_version_is_rolled_back_to_none(of_another_version: S
     assert stored.data["parameters"] == {"momentum_threshold": {"value": 0.5}}
 
 
-def test_a_model_of_other_features_is_refused(store: SqliteStore, blobs: FolderBlobs) -> None:
-    _trained(store, blobs)
-    pointer = promote(store, "stocks", "gradient_boosting", at=AT, by="ann")
-    renamed = replace(pointer, features=("renamed", *FEATURES[1:]))
+def test_a_model_of_other_features_is_refused(store: SqliteStore, promoted: ModelPointer) -> None:
+    renamed = replace(promoted, features=("renamed", *FEATURES[1:]))
     store.commit([Write(path_of("stocks"), document(renamed, account_id="all"))])
     with pytest.raises(BadFacts, match="was trained on other features \\(renamed, "):
         pointer_of(store.read([path_of("stocks")])[0])
 
 
-def test_a_corrupt_or_missing_artefact_is_refused(store: SqliteStore, blobs: FolderBlobs, tmp_path: Path) -> None:
-    _trained(store, blobs)
-    pointer = promote(store, "stocks", "gradient_boosting", at=AT, by="ann")
+def test_a_corrupt_or_missing_artefact_is_refused(promoted: ModelPointer, blobs: FolderBlobs, tmp_path: Path) -> None:
     (file,) = (tmp_path / "blobs" / "models").iterdir()
     file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(BadFacts, match="it is corrupt or foreign"):
-        load(pointer, blobs)
+        load(promoted, blobs)
     file.unlink()
     with pytest.raises(BadFacts, match="is gone; roll back or promote anew"):
-        load(pointer, blobs)
+        load(promoted, blobs)
 
 
-def _promoted(store: SqliteStore, blobs: FolderBlobs) -> ModelPointer:
-    _trained(store, blobs)
-    return promote(store, "stocks", "gradient_boosting", at=AT, by="ann")
-
-
-def test_a_promoted_model_objects_to_what_it_learned_loses(store: SqliteStore, blobs: FolderBlobs) -> None:
-    served = load(_promoted(store, blobs), blobs)
+def test_a_promoted_model_objects_to_what_it_learned_loses(promoted: ModelPointer, blobs: FolderBlobs) -> None:
+    served = load(promoted, blobs)
     good = opinions(served, _shown(1.5), [ALWAYS], least_confidence=0.65)["S0"]["momentum"]
     bad = opinions(served, _shown(-1.5), [ALWAYS], least_confidence=0.65)["S0"]["momentum"]
     assert good.probability is not None
@@ -193,8 +201,8 @@ def test_a_promoted_model_objects_to_what_it_learned_loses(store: SqliteStore, b
     assert (good.keeps, bad.keeps) == (True, False)
 
 
-def test_what_is_strange_or_unknown_gets_no_answer_and_no_objection(store: SqliteStore, blobs: FolderBlobs) -> None:
-    served = load(_promoted(store, blobs), blobs)
+def test_what_is_strange_or_unknown_gets_no_answer_and_no_objection(promoted: ModelPointer, blobs: FolderBlobs) -> None:
+    served = load(promoted, blobs)
     for trend in (60.0, float("nan")):
         (answer,) = opinions(served, _shown(trend), [ALWAYS], least_confidence=0.65)["S0"].values()
         assert (answer.probability, answer.keeps) == (None, True)
@@ -243,12 +251,11 @@ def _damage(what: str, data: dict[str, Any]) -> dict[str, Any]:
     ],
 )
 def test_a_pointer_changed_by_hand_is_refused_and_stops_no_cycle(
-    store: SqliteStore, blobs: FolderBlobs, what: str, reason: str
+    promoted: ModelPointer, blobs: FolderBlobs, what: str, reason: str
 ) -> None:
     """I-34: the cycle decides as if there were no model."""
-    pointer = _promoted(store, blobs)
     blobs.put(f"models/{hashlib.sha256(GARBAGE).hexdigest()}.onnx", GARBAGE)
-    changed = Document(path_of("stocks"), _damage(what, plain(pointer) | {"schema_version": 1}), "1")
+    changed = Document(path_of("stocks"), _damage(what, plain(promoted) | {"schema_version": 1}), "1")
 
     with pytest.raises(BadFacts, match=reason):
         _loaded(changed, blobs)
@@ -256,11 +263,11 @@ def test_a_pointer_changed_by_hand_is_refused_and_stops_no_cycle(
 
 
 def test_a_model_that_gives_no_answer_stops_no_cycle(
-    store: SqliteStore, blobs: FolderBlobs, monkeypatch: pytest.MonkeyPatch
+    promoted: ModelPointer, blobs: FolderBlobs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """I-34: what its input tells is right, and it fails or answers something else all the same."""
     monkeypatch.setattr(models, "GENERAL", (ALWAYS,))
-    served = load(_promoted(store, blobs), blobs)
+    served = load(promoted, blobs)
     (works,) = served.sessions
     labels = SimpleNamespace(run=lambda _, given: works.run(None, given)[:1])
     fails = SimpleNamespace(run=lambda _, given: works.run(None, {"x": given["x"][:, :3]}))
@@ -269,8 +276,8 @@ def test_a_model_that_gives_no_answer_stops_no_cycle(
         assert model_opinions(replace(served, sessions=(session,)), _shown(1.5), least_confidence=0.65) == {}
 
 
+@pytest.mark.usefixtures("promoted")
 def test_a_model_of_days_is_not_asked_about_hours(store: SqliteStore, blobs: FolderBlobs) -> None:
-    _promoted(store, blobs)
     (stored,) = store.read([path_of("stocks")])
     world = cast(World, SimpleNamespace(blobs=blobs))
     assert model_in_force(world, stored, Timeframe.DAY) is not None
@@ -313,9 +320,9 @@ def test_onnx_says_what_the_native_model_says_of_recorded_samples(family: Family
     assert _differ_by(_with_its_packages(family), recorded_samples(name, Console(quiet=True))) < 1e-5
 
 
+@pytest.mark.usefixtures("promoted")
 def test_a_cycle_reads_an_artefact_once_an_instance(store: SqliteStore, blobs: FolderBlobs) -> None:
     """And not at all where no model is in force."""
-    _promoted(store, blobs)
     before, world = blobs.reads, cast(World, SimpleNamespace(blobs=blobs))
     assert model_in_force(world, None, Timeframe.DAY) is None
     assert blobs.reads == before
@@ -325,9 +332,9 @@ def test_a_cycle_reads_an_artefact_once_an_instance(store: SqliteStore, blobs: F
     assert blobs.reads == before + 1
 
 
-def test_serving_imports_neither_scikit_learn_nor_torch(store: SqliteStore, blobs: FolderBlobs, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("promoted")
+def test_serving_imports_neither_scikit_learn_nor_torch(tmp_path: Path) -> None:
     """W-33: a cycle that asks a model pays for onnxruntime alone, and loads no pickle."""
-    _promoted(store, blobs)
     program = SERVING.replace("FOLDER", str(tmp_path))
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=ROOT)
     assert json.loads(done.stdout) == [[], True]

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,7 +16,7 @@ from core.app import Instance, instance
 from core.cycle.world import World
 from functions.__main__ import application
 from tests.cycle.conftest import Stages, stages
-from tests.cycle.scenes import CRYPTO
+from tests.cycle.scenes import CRYPTO, Stage
 from tests.cycle.stand import Stand
 
 __all__ = ["stages"]
@@ -53,11 +54,9 @@ class Ops:
         return [*rows, *writes]
 
 
-def _ops(staged: Stages, folder: Any, patch: pytest.MonkeyPatch, *, days: int) -> Iterator[Ops]:
-    stage = replace(staged(CRYPTO), folder=folder)
+def _ops(stage: Stage, patch: pytest.MonkeyPatch, *, days: int = 0) -> Iterator[Ops]:
     with stage.stand() as stand:
-        stand.live("crypto", CRYPTO.at)
-        stand.live_days(CRYPTO.at, days)
+        stand.live_days(CRYPTO.at + DAY, days)
         for name, value in stand.environ.items():
             patch.setenv(name, value)
         make_world = Instance.world
@@ -73,14 +72,24 @@ def _ops(staged: Stages, folder: Any, patch: pytest.MonkeyPatch, *, days: int) -
         instance.cache_clear()
 
 
+@pytest.fixture(scope="session")
+def day_after(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The crowded crypto cycle and the one of the next day are done."""
+    stage, folder = stages(CRYPTO), tmp_path_factory.mktemp("day_after")
+    with replace(stage, folder=folder).stand() as stand:
+        stand.live("crypto", CRYPTO.at)
+        stand.live_days(CRYPTO.at, 1)
+    return replace(stage, prepared=stand.folder)
+
+
 @pytest.fixture(scope="module")
-def lived(stages: Stages, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
+def lived(day_after: Stage, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ops]:
     """BTC was stopped out, ETH is held, and BTC again; to be read, not changed."""
     with pytest.MonkeyPatch.context() as patch:
-        yield from _ops(stages, tmp_path_factory.mktemp("lived"), patch, days=3)
+        yield from _ops(replace(day_after, folder=tmp_path_factory.mktemp("lived")), patch, days=2)
 
 
 @pytest.fixture
-def ops(stages: Stages, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ops]:
+def ops(day_after: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ops]:
     """The same two days before, to be changed."""
-    yield from _ops(stages, tmp_path, monkeypatch, days=1)
+    yield from _ops(replace(day_after, folder=tmp_path), monkeypatch)

@@ -46,7 +46,7 @@ SYMBOLS = {
 }
 THREEFOLD = {"TQQQ": 3}
 FREE = SafetyLimits(
-    max_entries_per_5_minutes=99, max_orders_per_cycle=99, max_entries_per_day=99, max_position_drift_frac=usd(99)
+    max_entries_per_5_minutes=99, max_entries_per_cycle=99, max_entries_per_day=99, max_position_drift_frac=usd(99)
 )
 
 

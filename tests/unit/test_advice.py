@@ -46,7 +46,7 @@ from tests.unit.test_stocks_entries import market
 
 REGIME, RISK, OPPORTUNITY = Purpose.MARKET_REGIME, Purpose.POSITION_RISK, Purpose.OPPORTUNITY
 CRYPTO, STOCKS = module_named("crypto"), module_named("stocks")
-UNHURRIED = SafetyLimits(max_entries_per_5_minutes=9, max_orders_per_cycle=9)
+UNHURRIED = SafetyLimits(max_entries_per_5_minutes=9, max_entries_per_cycle=9)
 EVERY_TIER = replace(limits(signals=SignalRules(enter_confidence=0.5)), stocks=StockRules(max_market_tier=4))
 
 

@@ -50,7 +50,7 @@ from tests.builders import (
 )
 
 CRYPTO = module_named("crypto")
-UNHURRIED = SafetyLimits(max_entries_per_5_minutes=50, max_entries_per_day=50, max_orders_per_cycle=50)
+UNHURRIED = SafetyLimits(max_entries_per_5_minutes=50, max_entries_per_day=50, max_entries_per_cycle=50)
 COINS = tuple(f"C{index}/USD" for index in range(8))
 
 
@@ -252,12 +252,12 @@ def test_batch_stops_at_the_share_of_the_class() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2])
-def test_a_cycle_opens_no_more_than_it_may_send(most: int) -> None:
+def test_a_cycle_opens_no_more_than_it_may(most: int) -> None:
     """I-49: what a cycle asks of the broker is bounded; the ideas that wait are decided anew by the next."""
-    answer = decided(busy(limits=limits(safety=SafetyLimits(max_orders_per_cycle=most))))
+    answer = decided(busy(limits=limits(safety=SafetyLimits(max_entries_per_cycle=most))))
 
     assert len(answer.intents) == most
-    assert {refusal.rule for refusal in answer.refusals} >= {"orders_per_cycle"}
+    assert {refusal.rule for refusal in answer.refusals} >= {"entries_per_cycle"}
 
 
 def test_batch_stops_at_the_cash_floor() -> None:

@@ -171,11 +171,11 @@ def test_ten_entries_a_day_over_all_symbols(count: int, oldest_minutes: float, r
     assert refuses(rules.daily_entries, now(*history)) is refused
 
 
-@pytest.mark.parametrize(("n_sending", "most", "refused"), [(0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True)])
-def test_an_entry_waits_where_its_cycle_sends_enough_already(n_sending: int, most: int, refused: bool) -> None:
-    limits = SafetyLimits(max_orders_per_cycle=most)
+@pytest.mark.parametrize(("n_opening", "most", "refused"), [(0, 1, False), (1, 1, True), (1, 2, False), (2, 2, True)])
+def test_an_entry_waits_where_its_cycle_opens_enough_already(n_opening: int, most: int, refused: bool) -> None:
+    limits = SafetyLimits(max_entries_per_cycle=most)
 
-    assert refuses(rules.orders_per_cycle, now(n_sending=n_sending, limits=limits)) is refused
+    assert refuses(rules.entries_per_cycle, now(n_opening=n_opening, limits=limits)) is refused
 
 
 def test_sales_do_not_use_up_the_days_entries() -> None:

@@ -295,9 +295,10 @@ def test_a_coin_is_listed_with_its_first_price_and_a_stock_always(desk: Any, cry
         return [asset["symbol"] for kind in kinds for asset in of.get("/v2/assets", asset_class=kind)]
 
     assert (listed(early), listed(late)) == (["AAPL"], ["BTC/USD", "AAPL"])
+    assert [of.http.get("/v2/assets/BTCUSD").status_code for of in (early, late)] == [404, 200]
 
 
-def test_every_answer_tells_the_venues_own_time(desk: Any, crypto: Any) -> None:
+def test_an_answer_tells_the_venues_own_time(desk: Any, crypto: Any) -> None:
     trader = desk(crypto(FLAT), start=MONDAY)
     told = []
     for seconds in (0, 61):
