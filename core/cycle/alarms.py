@@ -45,8 +45,8 @@ def exit_alarms(
         if asset_class is not AssetClass.CRYPTO and is_open is False:
             continue
         told = [_unlisted_in_words(trade) for trade in unlisted if trade.asset_class is asset_class]
-        if not is_halted:
-            held = [position for position in facts.positions if position.asset_class is asset_class]
+        held = [position for position in facts.positions if position.asset_class is asset_class]
+        if held and not is_halted:
             watched_at = facts.as_of if name == module else watched.get(name)
             told += _gaps(held, facts, watched_at)
         if told and asset_class is not AssetClass.CRYPTO and is_open is None:
