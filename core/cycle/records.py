@@ -86,9 +86,11 @@ def with_rejections(books: Books, records: Iterable[OrderRecord], as_of: datetim
     Refused protection is not counted, as what it was for is watched and needs no end of all entries. A stop for the day
     is remembered by its symbol, so that it is asked for once.
     """
+    refused = {record.client_order_id: record for record in records if record.status is OrderStatus.REJECTED}
+    if not (refused or books.rejected_at or books.stops_refused):
+        return books
     recent = [at for at in books.rejected_at if at > as_of - timedelta(days=1)]
     stops = {symbol: day for symbol, day in books.stops_refused.items() if day == as_of.date()}
-    refused = {record.client_order_id: record for record in records if record.status is OrderStatus.REJECTED}
     for record in refused.values():
         if record.intent.purpose is not Purpose.PROTECT:
             recent.append(as_of)

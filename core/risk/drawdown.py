@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -20,12 +19,14 @@ STEPS = (
 def marked(marks: EquityMarks, equity_usd: Decimal, as_of: datetime, mode: ModeState) -> EquityMarks:
     """A new month starts a new mark; the peak rises with equity, and starts anew after a person resumed trading."""
     day = as_of.date()
-    if (day.year, day.month) != (marks.day.year, marks.day.month):
-        marks = replace(marks, month_start_usd=equity_usd)
-    marks = replace(marks, day=day)
-    if mode.mode is Mode.ACTIVE and mode.is_by_a_person and mode.at > marks.peak_since:
-        return replace(marks, peak_usd=equity_usd, peak_since=mode.at)
-    return replace(marks, peak_usd=max(marks.peak_usd, equity_usd))
+    is_new_month = (day.year, day.month) != (marks.day.year, marks.day.month)
+    is_resumed = mode.mode is Mode.ACTIVE and mode.is_by_a_person and mode.at > marks.peak_since
+    return EquityMarks(
+        day=day,
+        month_start_usd=equity_usd if is_new_month else marks.month_start_usd,
+        peak_usd=equity_usd if is_resumed else max(marks.peak_usd, equity_usd),
+        peak_since=mode.at if is_resumed else marks.peak_since,
+    )
 
 
 def drawdown_frac(equity_usd: Decimal, peak_usd: Decimal) -> Decimal:
