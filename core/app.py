@@ -36,7 +36,7 @@ class Instance:
         self.settings = settings
         self.store = open_store(settings.cronfolio_state, project=settings.google_cloud_project)
         self.blobs = open_blobs(settings.cronfolio_blobs, beside=settings.cronfolio_state)
-        own_time = (lambda: datetime.now(UTC)) if settings.origin == "paper" else None
+        own_time = None if settings.is_on_this_machine else lambda: datetime.now(UTC)
         self.broker = AlpacaBroker(settings.alpaca_base_url, **keys, own_time=own_time)
         self.alpaca_data = AlpacaData(settings.alpaca_data_url, **keys, feed=settings.alpaca_data_feed)
         self.data = WarmMarket(self.alpaca_data)

@@ -270,6 +270,11 @@ class Settings(BaseModel):
         """Where the figures come from: `paper`, or `replay` for a venue of our own."""
         return "paper" if _host(self.alpaca_base_url) == PAPER_HOST else "replay"
 
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether the broker is a venue of our own, whose time is not this machine's."""
+        return _host(self.alpaca_base_url) in LOCAL_HOSTS
+
     def model_copy(self, **how: Any) -> Settings:
         """A copy has limits of its own."""
         copied = super().model_copy(**how)

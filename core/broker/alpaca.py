@@ -29,8 +29,9 @@ ACTIVITY_TYPES = ",".join(("FILL", "CFEE", "FEE", *OPTION_EVENTS, "OPTRD"))
 NOT_FOUND, UNPROCESSABLE = 404, 422
 NO_SUCH_ORDER = (404, 40410000)
 ONE_SECOND = timedelta(seconds=1)
-MOST_APART = timedelta(seconds=5)
-"""Of the time that an answer told and this machine's; where they are further apart the clock itself is asked."""
+MOST_APART = timedelta(seconds=2)
+"""Of the time that an answer told and this machine's; where they are further apart the clock itself is asked. No more
+than a quote may be ahead of the clock, so that the newest quote is not taken for one of the future."""
 WITH_LEGS = frozenset({"bracket", "oco", "oto", "mleg"})
 
 

@@ -314,7 +314,8 @@ def _account_and_time(world: World, request: CycleRequest) -> tuple[Account, Clo
     """The account, the broker's clock and its running time. A module that follows no session needs no more of the clock
     than the time, which the account's answer tells; so it saves the call, unless the answer told none.
 
-    It is told in whole seconds and so may be one behind, which the time between `SENDS_WITHIN` and `EXITS_WAIT` allows.
+    It is told in whole seconds and so may be one behind; the connection believes none that is two from this machine's.
+    The time between `SENDS_WITHIN` and `EXITS_WAIT` allows both.
     """
     if module_named(request.module).universe(world.settings).follows_sessions:
         clock, now = running_clock(world)

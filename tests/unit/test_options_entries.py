@@ -7,9 +7,11 @@ from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
+from cronsim import CronSim
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -20,7 +22,9 @@ from core.model.limits import OptionRules
 from core.model.market import AssetClass, LastTrade
 from core.model.orders import OrderClass, OrderStatus, OrderType, PositionIntent, Side, TimeInForce
 from core.modules.options import Options, rotation, windows
+from core.modules.options.turns import EVERY
 from core.modules.options.view import View, realised_volatility, trend_score, view_of
+from core.schedules import OPTIONS_CYCLE
 from tests.builders import account, bars, intent, limits, order, position, record, usd
 from tests.unit.option_facts import ALL, CLOSED, NOW, OPEN, SESSION, Row, chain, closes, moment, occ, option
 
@@ -313,6 +317,13 @@ def test_every_underlying_comes_up_equally_often_over_a_day(n: int) -> None:
 
     assert sum(seen.values()) == 26 * min(n, 8)
     assert max(seen.values()) - min(seen[name] for name in names) <= 1
+
+
+def test_the_rotation_moves_on_as_often_as_the_schedule_runs() -> None:
+    """At another pace, an hourly one say, some underlyings would never have their turn."""
+    runs = CronSim(OPTIONS_CYCLE.cron, SESSION.opens_at.astimezone(ZoneInfo(OPTIONS_CYCLE.time_zone)))
+
+    assert next(runs) + EVERY == next(runs)
 
 
 def test_a_rotation_is_the_same_within_its_quarter_of_an_hour_and_has_no_name_twice() -> None:

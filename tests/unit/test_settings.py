@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
+from core.app import Instance
 from core.model.limits import Costs, ExitRules, RiskLimits, SafetyLimits, SignalRules
 from core.model.market import Timeframe
 from core.settings import InvalidSettings, Settings, load
@@ -61,6 +63,24 @@ def test_origin_tells_paper_from_replay() -> None:
     """I-08: figures of a replay are never taken for a paper account's."""
     assert loaded().origin == "paper"
     assert loaded(ALPACA_BASE_URL="http://127.0.0.1:9100").origin == "replay"
+
+
+@pytest.mark.parametrize(
+    ("address", "is_bounded"),
+    [
+        ("https://paper-api.alpaca.markets", True),
+        ("https://gateway.example", True),
+        ("http://127.0.0.1:9100", False),
+        ("http://localhost:9100", False),
+    ],
+)
+def test_only_a_venue_on_this_machine_may_live_in_another_time(address: str, is_bounded: bool, tmp_path: Path) -> None:
+    """A gateway before the broker stamps its own `Date`, which must be near this machine's to count."""
+    state = f"sqlite:///{tmp_path}/state.db"
+
+    broker = Instance(loaded(ALPACA_BASE_URL=address, CRONFOLIO_STATE=state)).broker
+
+    assert (broker._own_time is not None) is is_bounded
 
 
 def test_state_is_a_local_file_here_and_firestore_in_google_cloud() -> None:
