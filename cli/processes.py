@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from threading import current_thread, main_thread
+from threading import Timer, current_thread, main_thread
 from types import FrameType
 
 import click
@@ -175,13 +175,25 @@ def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def end_children_on_sigterm() -> None:
-    """Let `kill` end this process the orderly way, through every `finally`, so that no child outlives it."""
+    """Let `kill` end this process the orderly way, through every `finally`, so that no child outlives it.
+
+    A signal that arrives while Python runs a finalizer raises there, where nothing is raised on; it is sent once more.
+    """
+    end, otherwise = SystemExit(128 + signal.SIGTERM), sys.unraisablehook
 
     def ended(signal_number: int, frame: FrameType | None) -> None:
         # Told twice, it must not leave its own `finally`.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        sys.exit(128 + signal_number)
+        raise end
 
+    def swallowed(found: sys.UnraisableHookArgs) -> None:
+        if found.exc_value is not end:
+            otherwise(found)
+            return
+        signal.signal(signal.SIGTERM, ended)
+        Timer(POLL_S, os.kill, (os.getpid(), signal.SIGTERM)).start()
+
+    sys.unraisablehook = swallowed
     signal.signal(signal.SIGTERM, ended)
 
 

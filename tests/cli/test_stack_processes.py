@@ -317,3 +317,27 @@ def test_paced_time_stands_still_at_the_end_of_the_recording_and_while_nobody_wa
 
 def _with_source_on_path() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+KILLED_IN_A_FINALIZER = """
+import os, signal, threading
+from cli.processes import end_children_on_sigterm
+
+class Connection:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+
+end_children_on_sigterm()
+try:
+    Connection()
+    threading.Event().wait(30)
+finally:
+    print("ended what was started")
+"""
+
+
+def test_a_kill_during_a_finalizer_ends_the_process_all_the_same() -> None:
+    """Python drops what is raised there; the process would go on as if nobody had told it to end."""
+    done = subprocess.run([sys.executable, "-c", KILLED_IN_A_FINALIZER], cwd=ROOT, capture_output=True, text=True)
+
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "ended what was started\n", "")
