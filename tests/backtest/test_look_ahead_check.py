@@ -156,7 +156,7 @@ def test_no_structure_of_options_looks_ahead(options: Setup, chains: Recording) 
     assert found.leak == ""
     assert sorted(found.heard["options"]) == sorted(strategy_names()["options"])
     assert len(found.heard["options"]) == 8
-    assert [f"{at:%H:%M}" for at in found.cuts] == ["14:33", "14:48", "15:03", "15:18", "15:33", "16:03"]
+    assert [f"{at:%H:%M}" for at in found.cuts] == ["14:33", "14:48", "15:03", "15:18", "15:33", "15:48", "16:03"]
 
 
 @pytest.mark.parametrize("name", strategy_names()["options"])
