@@ -86,6 +86,7 @@ def _entries(
         intents.append(intent)
         used = reserve(used, intent)
         now = replace(now, sent=(*now.sent, sent_now(intent, now.as_of)), n_opening=len(intents))
+        closed = closed_to_entries(now)
     return tuple(intents), tuple(refusals)
 
 

@@ -260,16 +260,6 @@ def test_a_cycle_opens_no_more_than_it_may(most: int) -> None:
     assert {refusal.rule for refusal in answer.refusals} >= {"entries_per_cycle"}
 
 
-def test_ideas_behind_a_cycles_entry_are_told_their_own_reasons() -> None:
-    """I-66: a coin that could not have been bought anyway is told so, and not only that another one came first."""
-    listed = {symbol: asset(symbol) for symbol in COINS} | {COINS[1]: asset(COINS[1], min_order_quantity=usd(1_000))}
-    moment = busy(assets=listed, limits=limits(safety=SafetyLimits(max_entries_per_cycle=1)))
-
-    rules = {refusal.symbol: refusal.rule for refusal in decided(moment).refusals}
-
-    assert (rules[COINS[1]], rules[COINS[2]]) == ("entry_cap", "entries_per_cycle")
-
-
 def test_batch_stops_at_the_cash_floor() -> None:
     """I-13: 14,000 of cash, 10,000 of them are the floor; the first takes 4,000."""
     answer = decided(busy(account=account(non_marginable_buying_power_usd=usd(14_000))))
