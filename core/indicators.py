@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 import talib
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from core.model.bars import Bars, FloatArray
@@ -140,8 +139,9 @@ def _trends(close: FloatArray, relative: FloatArray, last: int) -> dict[str, Flo
 def _places(high: FloatArray, low: FloatArray, close: FloatArray, last: int) -> dict[str, FloatArray]:
     """Where the close stands among the prices before it."""
     now = _before(close, 0, last)
-    top, bottom = _highest(high, CHANNEL_BARS, last + 1)[:, :-1], -_highest(-low, CHANNEL_BARS, last + 1)[:, :-1]
-    highest, lowest = _highest(high, RANGE_BARS, last + 2), -_highest(-low, RANGE_BARS, last + 2)
+    before = slice(None, -1)
+    top, bottom = _highest(high[:, before], CHANNEL_BARS, last), _lowest(low[:, before], CHANNEL_BARS, last)
+    highest, lowest = _highest(high, RANGE_BARS, last + 2), _lowest(low, RANGE_BARS, last + 2)
     reach = _above_zero(highest - lowest)
     fast = (_before(close, 0, last + 2) - lowest) / (reach / 100)
     typical = _window((high + low + close) / 3, CCI_BARS, last)
@@ -209,7 +209,11 @@ def _sum(window: Iterable[FloatArray]) -> FloatArray:
 
 
 def _highest(values: FloatArray, n_bars: int, last: int) -> FloatArray:
-    return sliding_window_view(values[:, 1 - last - n_bars :], n_bars, axis=1).max(axis=-1)  # type: ignore[no-any-return]
+    return reduce(np.maximum, _window(values, n_bars, last))
+
+
+def _lowest(values: FloatArray, n_bars: int, last: int) -> FloatArray:
+    return reduce(np.minimum, _window(values, n_bars, last))
 
 
 def _above_zero(values: FloatArray) -> FloatArray:
