@@ -28,7 +28,7 @@ from cli.chaos_stack import Instances, stacked
 from cli.chaos_store import breakable, environment
 from cli.demo import reset_after_one_day, save_ledger
 from cli.options import Moment
-from cli.processes import StackFailed, end_children_on_sigterm
+from cli.processes import StackFailed, end_children_when_told
 from cli.reconcile import ENDS, VENUES_OWN, placed_orders, proof, read_ledger
 from cli.recordings.playable import played_range, recorded_assets, recorded_data
 from cli.scheduler import VenueClock, local_session, next_run
@@ -147,7 +147,7 @@ def chaos(
     if data is not None:
         plays = [Play("bars", data, start or BARS.start, BARS.cash_usd, BOTH)]
     console = wide_console()
-    end_children_on_sigterm()
+    end_children_when_told()
     folder = writable_folder(folder.resolve() if folder else run_folder("chaos"))
     started_s, wrong = wall.monotonic(), 0
     for play in plays:

@@ -23,7 +23,7 @@ from cli.acts import BARS, OPTIONS, SPREADS, WATCH, Act, Traded, due_cycles, tra
 from cli.figures.performance import performance
 from cli.fills import of_venue, write_fills
 from cli.options import Moment, Spacing, cash_option
-from cli.processes import end_children_on_sigterm, functions, venue, venue_settings
+from cli.processes import end_children_when_told, functions, venue, venue_settings
 from cli.reconcile import proof, read_ledger
 from cli.recordings.playable import (
     about_recordings,
@@ -149,7 +149,7 @@ def demo(
     if act.end <= act.start:
         raise click.UsageError(f"--end {act.end:%Y-%m-%d %H:%M} is not after --start {act.start:%Y-%m-%d %H:%M}")
     console = wide_console()
-    end_children_on_sigterm()
+    end_children_when_told()
     folder = folder.resolve() if folder else run_folder("demo")
     asked = [(act, writable_folder(folder))]
     if data is None and start is None and end is None:

@@ -15,7 +15,7 @@ import click
 
 from cli.control import yes_option
 from cli.options import Moment
-from cli.processes import end_children_on_sigterm, functions, venue, venue_settings
+from cli.processes import end_children_when_told, functions, venue, venue_settings
 from cli.reconcile import read_ledger
 from cli.recordings.playable import recorded_assets, recorded_data
 from cli.run import paper_settings
@@ -60,7 +60,7 @@ def halt_drill(data: str, start: datetime, paper: bool, yes: bool) -> None:
     On a local venue, with nothing of yours. Exit status 1 if an entry went out, or if none was refused or nothing sold.
     With --paper your account is halted, runs one crypto cycle now, and is active again; it may have nothing to sell.
     """
-    end_children_on_sigterm()
+    end_children_when_told()
     folder = run_folder(NAME)
     try:
         drill = _on_paper(folder, yes) if paper else _on_the_venue(data, start, folder)

@@ -174,8 +174,9 @@ def without_settings(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def end_children_on_sigterm() -> None:
-    """Let `kill` end this process the orderly way, through every `finally`, so that no child outlives it.
+def end_children_when_told() -> None:
+    """Let `kill`, as Ctrl-C does, end this process the orderly way, through every `finally`, so that no child outlives
+    it.
 
     A signal that arrives while Python runs a finalizer raises there, where nothing is raised on; it is sent once more.
     """
@@ -187,11 +188,15 @@ def end_children_on_sigterm() -> None:
         raise end
 
     def swallowed(found: sys.UnraisableHookArgs) -> None:
-        if found.exc_value is not end:
+        if found.exc_value is end:
+            signal.signal(signal.SIGTERM, ended)
+            again = signal.SIGTERM
+        elif isinstance(found.exc_value, KeyboardInterrupt):
+            again = signal.SIGINT
+        else:
             otherwise(found)
             return
-        signal.signal(signal.SIGTERM, ended)
-        Timer(POLL_S, os.kill, (os.getpid(), signal.SIGTERM)).start()
+        Timer(POLL_S, os.kill, (os.getpid(), again)).start()
 
     sys.unraisablehook = swallowed
     signal.signal(signal.SIGTERM, ended)

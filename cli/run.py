@@ -14,7 +14,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from cli.processes import StackFailed, end_children_on_sigterm, functions
+from cli.processes import StackFailed, end_children_when_told, functions
 from cli.scheduler import Delivery, DeliveryFailed, Scheduler, next_run
 from cli.state import RUN_STATE, absolute_state, run_folder
 from cli.words import wide_console
@@ -35,7 +35,7 @@ def run(once: bool) -> None:
     folder = run_folder("run")
     env = paper_settings(os.environ, folder)
     console = wide_console()
-    end_children_on_sigterm()
+    end_children_when_told()
     with functions(env, log_folder=folder) as served:
         scheduler = Scheduler(served.url)
         console.print(f"paper trading, state {env['CRONFOLIO_STATE']}, logs in {folder}", soft_wrap=True)

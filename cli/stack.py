@@ -20,7 +20,7 @@ from rich.console import Console
 
 from cli.emulators import emulated_state, firestore_running, storage_running
 from cli.options import Moment, cash_option, data_option
-from cli.processes import Service, StackFailed, end_children_on_sigterm, instances, venue, venue_settings
+from cli.processes import Service, StackFailed, end_children_when_told, instances, venue, venue_settings
 from cli.recordings.playable import described_range, played_range, recorded_assets, recorded_data, refuse_outside
 from cli.run import follow_schedule
 from cli.scheduler import Scheduler, VenueClock
@@ -78,7 +78,7 @@ def stack(
     ports = [port_functions and port_functions + number for number in range(count)]
     folders = [folder / f"instance-{number}" for number in range(1, count + 1)] if count > 1 else [folder]
     program = "cli.venue_time" if by_hand else "functions"
-    end_children_on_sigterm()
+    end_children_when_told()
     try:
         with (
             venue(data=recording, start=start, cash_usd=cash, log_folder=folder, port=port_venue) as exchange,

@@ -319,25 +319,38 @@ def _with_source_on_path() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
-KILLED_IN_A_FINALIZER = """
-import os, signal, threading
-from cli.processes import end_children_on_sigterm
+TOLD_IN_A_FINALIZER = """
+import os, signal, sys, threading
+from cli.processes import end_children_when_told
 
 class Connection:
     def __del__(self):
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), int(sys.argv[1]))
 
-end_children_on_sigterm()
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background would ignore it
+end_children_when_told()
 try:
     Connection()
     threading.Event().wait(30)
+except KeyboardInterrupt:
+    print("stopped by hand")
 finally:
     print("ended what was started")
 """
 
 
-def test_a_kill_during_a_finalizer_ends_the_process_all_the_same() -> None:
+@pytest.mark.parametrize(
+    ("told", "status", "says"),
+    [
+        (signal.SIGTERM, 128 + signal.SIGTERM, "ended what was started\n"),
+        (signal.SIGINT, 0, "stopped by hand\nended what was started\n"),
+    ],
+)
+def test_a_signal_during_a_finalizer_ends_the_process_all_the_same(
+    told: signal.Signals, status: int, says: str
+) -> None:
     """Python drops what is raised there; the process would go on as if nobody had told it to end."""
-    done = subprocess.run([sys.executable, "-c", KILLED_IN_A_FINALIZER], cwd=ROOT, capture_output=True, text=True)
+    command = [sys.executable, "-c", TOLD_IN_A_FINALIZER, str(int(told))]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
-    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGTERM, "ended what was started\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (status, says, "")
