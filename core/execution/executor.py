@@ -45,9 +45,12 @@ def act(
     entry in such doubt ends the run.
     `Unsure` leaves the plan as saved: the next delivery resumes it and finds what was sent.
     """
+    if not plan:
+        return ()
     # What filled before a plan that is resumed cannot be told from what filled since.
     looked = () if resumed else known.values()
     before = {each.order_id: each.filled_quantity for order in looked for each in (order, *order.legs)}
+    first_of = {leg.order_id: order.order_id for order in known.values() for leg in order.legs}
 
     def settled_or_sent(record: OrderRecord) -> OrderRecord:
         if record.status is not OrderStatus.PLANNED:
@@ -64,7 +67,7 @@ def act(
         if in_the_way and cancels_until is not None and now() > cancels_until:
             name = record.client_order_id
             raise Unsure(f"too late to cancel what rests for {name}: it protects until the next delivery")
-        holding = _cleared(in_the_way, broker, before, wait)
+        holding = _cleared(in_the_way, broker, first_of, before, wait)
         if holding is not None:
             return replace(record, status=OrderStatus.SKIPPED, note=holding)
         if in_the_way:
@@ -105,20 +108,28 @@ def cancel(order_ids: Sequence[str], broker: Broker, guard: Guard) -> None:
 
 
 def _cleared(
-    order_ids: Sequence[str], broker: Broker, before: Mapping[str, Decimal], wait: Callable[[float], None]
+    order_ids: Sequence[str],
+    broker: Broker,
+    first_of: Mapping[str, str],
+    before: Mapping[str, Decimal],
+    wait: Callable[[float], None],
 ) -> str | None:
     """Cancel what rests in the way of an exit and see it gone; else why the exit must wait for the next cycle.
 
     Two sells for one position must never be live together: one that filled meanwhile has done the exit's work, and
-    one whose cancel is still on its way goes on protecting the position. `before`: what had filled when the exit was
-    decided, which its quantity leaves out already.
+    one whose cancel is still on its way goes on protecting the position. The broker ends a group with any of its
+    orders, and one look at the first shows them all. `first_of`: a leg's first order. `before`: what had filled when
+    the exit was decided, which its quantity leaves out already.
     """
+    seen: dict[str, Order] = {}
     for order_id in order_ids:
         try:
-            broker.cancel(order_id)
-            order = _ended(order_id, broker, wait)
+            if order_id not in seen or seen[order_id].is_open:
+                broker.cancel(order_id)
+                seen |= _ended(order_id, first_of.get(order_id, order_id), broker, wait)
         except BrokerRefused as refusal:
             return f"the resting order {order_id} could not be canceled: {refusal}; it still protects the position"
+        order = seen[order_id]
         if order.is_open:
             return f"the cancel of the resting order {order_id} is not confirmed yet; it still protects the position"
         if any(each.filled_quantity > before.get(each.order_id, ZERO) for each in (order, *order.legs)):
@@ -126,15 +137,22 @@ def _cleared(
     return None
 
 
-def _ended(order_id: str, broker: Broker, wait: Callable[[float], None]) -> Order:
-    """The order once its cancel is done, or as it is after two seconds."""
-    order = broker.order(order_id)
+def _ended(order_id: str, first_id: str, broker: Broker, wait: Callable[[float], None]) -> dict[str, Order]:
+    """The order and its group by id once its cancel is done, or as they are after two seconds."""
+    group = _group(order_id, first_id, broker)
     for _ in range(CANCEL_CHECKS):
-        if not order.is_open:
+        if not group[order_id].is_open:
             break
         wait(CANCEL_PAUSE_S)
-        order = broker.order(order_id)
-    return order
+        group = _group(order_id, first_id, broker)
+    return group
+
+
+def _group(order_id: str, first_id: str, broker: Broker) -> dict[str, Order]:
+    """The first order with its legs; the order alone if it is none of them any more, as after a replacement."""
+    first = broker.order(first_id)
+    group = {first_id: first} | {leg.order_id: leg for leg in first.legs}
+    return group if order_id in group else {order_id: broker.order(order_id)}
 
 
 def _mode(record: OrderRecord, guard: Guard) -> ModeState | None:

@@ -309,6 +309,58 @@ def test_what_is_larger_goes_on_resting_where_the_first_is_not_gone_unfilled(tod
     assert (after.status, broker.canceled) == (OrderStatus.SKIPPED, ["today"])
 
 
+OPEN, GONE, SOLD = resting(OrderStatus.ACCEPTED), resting(OrderStatus.CANCELED), resting(OrderStatus.FILLED, "1")
+
+
+def bracket(target: Order, stop: Order) -> Order:
+    """An entry that has filled, with the exits that rest after it."""
+    legs = replace(target, order_id="target"), replace(stop, order_id="stop")
+    return replace(resting(OrderStatus.FILLED, "1"), order_id="entry", legs=legs)
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_one_cancel_and_one_look_end_a_bracket(resumed: bool) -> None:
+    """I-45: the broker ends the stop with the target, and the entry shows both; its own fill is no sale."""
+    broker, seen = ScriptedBroker(), {"entry": bracket(OPEN, OPEN)}
+    broker.resting["entry"] = [bracket(OPEN, OPEN), bracket(GONE, GONE)]
+
+    (after,) = send(broker, planned(BTC, after_cancel=("target", "stop")), known=seen, resumed=resumed)
+
+    assert (broker.canceled, broker.waited_s) == (["target"], [0.4])
+    assert after.status is OrderStatus.ACCEPTED
+
+
+def test_a_stop_that_outlives_its_target_is_canceled_too() -> None:
+    broker, seen = ScriptedBroker(), {"entry": bracket(OPEN, OPEN)}
+    broker.resting["entry"] = [bracket(GONE, OPEN), bracket(GONE, GONE)]
+
+    (after,) = send(broker, planned(BTC, after_cancel=("target", "stop")), known=seen)
+
+    assert broker.canceled == ["target", "stop"]
+    assert after.status is OrderStatus.ACCEPTED
+
+
+@pytest.mark.parametrize(("left", "said"), [(SOLD, "filled before"), (OPEN, "not confirmed")])
+def test_a_stop_of_a_bracket_that_filled_or_stays_puts_the_exit_off(left: Order, said: str) -> None:
+    """I-35: the target's end alone does not make the shares free."""
+    broker, seen = ScriptedBroker(), {"entry": bracket(OPEN, OPEN)}
+    broker.resting["entry"] = [bracket(GONE, left)]
+
+    (after,) = send(broker, planned(BTC, after_cancel=("target", "stop")), known=seen)
+
+    assert (broker.sent, after.status, said in after.note) == ([], OrderStatus.SKIPPED, True)
+
+
+def test_a_leg_that_was_replaced_is_looked_at_by_its_own_id() -> None:
+    broker, seen = ScriptedBroker(), {"entry": bracket(OPEN, OPEN)}
+    broker.resting["entry"] = [replace(bracket(GONE, GONE), legs=())]
+    broker.resting["stop"] = [GONE]
+
+    (after,) = send(broker, planned(BTC, after_cancel=("stop",)), known=seen)
+
+    assert (broker.canceled, after.status) == (["stop"], OrderStatus.ACCEPTED)
+
+
 def test_a_resting_order_that_does_not_answer_keeps_no_other_exit_waiting() -> None:
     """I-40: the exit is unsure and comes back with the next delivery; the other position gets out now."""
     broker = ScriptedBroker()
