@@ -15,7 +15,7 @@ from core.backtest.engine import Setup, backtest
 from core.backtest.recording import Recording
 
 MODULES = ("crypto", "stocks")
-ROUNDS = 3
+ROUNDS = 5
 LEAST_CYCLES_A_SECOND = 1_000.0
 
 
