@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any
 
 import msgspec
@@ -27,6 +27,12 @@ SNAPSHOTS_PATH = "/v1beta1/options/snapshots"
 EPOCH = date(1970, 1, 1).toordinal()
 NAME = re.compile(r"([A-Z]{1,5})(\d{6})([CP])(\d{8})")
 """Root, expiry as yymmdd, right, strike in thousandths of a dollar; adjusted contracts have a digit in the root."""
+
+NAMES_KEPT = 32_768
+"""More than the contracts in reach of all underlyings, whose names are the same in every cycle."""
+
+_Name = tuple[str, int, bool, float]
+"""What a contract's name says: root, expiry, whether it is a call, strike."""
 
 
 # gc=False: these form no cycles, and thousands of them would only set off collections of everything else
@@ -129,36 +135,15 @@ class AlpacaOptions:
         return found
 
 
-def _by_underlying(snapshots: Mapping[str, _Snapshot]) -> dict[str, Chain]:
-    """A chain for each root; names of another form, such as those of adjusted contracts, are left out."""
-    rows: dict[str, list[tuple[re.Match[str], _Snapshot]]] = {}
-    for symbol, snapshot in snapshots.items():
-        name = NAME.fullmatch(symbol)
-        if name is not None and _expiry(name[2]) is not None:
-            rows.setdefault(name[1], []).append((name, snapshot))
-    return {underlying: _chain(underlying, found) for underlying, found in rows.items()}
-
-
-def _chain(underlying: str, rows: Sequence[tuple[re.Match[str], _Snapshot]]) -> Chain:
-    names = [name for name, _ in rows]
-    quotes = [snapshot.latest_quote for _, snapshot in rows]
-    greeks = [snapshot.greeks or _UNKNOWN for _, snapshot in rows]
-    return Chain(
-        underlying=underlying,
-        symbols=tuple(name[0] for name in names),
-        is_call=np.array([name[3] == "C" for name in names], dtype=np.bool_),
-        expiry=np.array([_expiry(name[2]) for name in names], dtype=np.int64).astype("datetime64[D]"),
-        strike=np.array([int(name[4]) for name in names], dtype=np.float64) / 1000,
-        bid=_prices([None if quote is None else quote.bp for quote in quotes]),
-        ask=_prices([None if quote is None else quote.ap for quote in quotes]),
-        quoted_at=_times([None if quote is None else quote.t.timestamp() for quote in quotes]),
-        implied_volatility=_floats([snapshot.implied_volatility for _, snapshot in rows]),
-        delta=_floats([one.delta for one in greeks]),
-        gamma=_floats([one.gamma for one in greeks]),
-        theta=_floats([one.theta for one in greeks]),
-        vega=_floats([one.vega for one in greeks]),
-        open_interest=np.full(len(rows), np.nan),
-    )
+@lru_cache(maxsize=NAMES_KEPT)
+def _named(symbol: str) -> _Name | None:
+    """None for a name of another form, such as an adjusted contract's, and for one whose expiry is no day."""
+    found = NAME.fullmatch(symbol)
+    if found is None:
+        return None
+    root, yymmdd, right, thousandths = found.groups()
+    expiry = _expiry(yymmdd)
+    return None if expiry is None else (root, expiry, right == "C", int(thousandths) / 1000)
 
 
 @cache
@@ -168,6 +153,37 @@ def _expiry(yymmdd: str) -> int | None:
         return date(2000 + int(yymmdd[:2]), int(yymmdd[2:4]), int(yymmdd[4:])).toordinal() - EPOCH
     except ValueError:
         return None
+
+
+def _by_underlying(snapshots: Mapping[str, _Snapshot]) -> dict[str, Chain]:
+    """A chain for each root, of the contracts whose names tell what they are."""
+    rows: dict[str, list[tuple[str, _Name, _Snapshot]]] = {}
+    for symbol, snapshot in snapshots.items():
+        name = _named(symbol)
+        if name is not None:
+            rows.setdefault(name[0], []).append((symbol, name, snapshot))
+    return {underlying: _chain(underlying, found) for underlying, found in rows.items()}
+
+
+def _chain(underlying: str, rows: Sequence[tuple[str, _Name, _Snapshot]]) -> Chain:
+    quotes = [snapshot.latest_quote for _, _, snapshot in rows]
+    greeks = [snapshot.greeks or _UNKNOWN for _, _, snapshot in rows]
+    return Chain(
+        underlying=underlying,
+        symbols=tuple(symbol for symbol, _, _ in rows),
+        is_call=np.array([is_call for _, (_, _, is_call, _), _ in rows], dtype=np.bool_),
+        expiry=np.array([expiry for _, (_, expiry, _, _), _ in rows], dtype=np.int64).astype("datetime64[D]"),
+        strike=_floats([strike for _, (_, _, _, strike), _ in rows]),
+        bid=_prices([None if quote is None else quote.bp for quote in quotes]),
+        ask=_prices([None if quote is None else quote.ap for quote in quotes]),
+        quoted_at=_times([None if quote is None else quote.t.timestamp() for quote in quotes]),
+        implied_volatility=_floats([snapshot.implied_volatility for _, _, snapshot in rows]),
+        delta=_floats([one.delta for one in greeks]),
+        gamma=_floats([one.gamma for one in greeks]),
+        theta=_floats([one.theta for one in greeks]),
+        vega=_floats([one.vega for one in greeks]),
+        open_interest=np.full(len(rows), np.nan),
+    )
 
 
 def _floats(values: Sequence[float | None]) -> FloatArray:
